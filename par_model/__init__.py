@@ -1,0 +1,1 @@
+"""The attribute model: VTFPAR++ and everything that trains, exports and runs it."""

@@ -1,0 +1,1 @@
+"""The streaming application: cameras in, labelled people out."""

@@ -1,0 +1,112 @@
+"""The values that travel between the stages, from a camera's frame to a labelled person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+Image = np.ndarray
+"""BGR uint8 (H, W, 3)."""
+
+
+class SidewalkError(Exception):
+    """Something the user can mend: one line that names the thing and the remedy. Exit code 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known about a source once it is open.
+
+    rate: nominal frames per second as the container states it, None for variable or unknown.
+    frames: number of frames, None where only decoding would tell.
+    """
+
+    camera: str
+    uri: str
+    width: int
+    height: int
+    live: bool
+    rate: Fraction | None = None
+    frames: int | None = None
+    codec: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture with its capture time.
+
+    time: seconds; presentation time from the start of a recording, wall clock (epoch) of a live camera.
+    pts, time_base: the source's own time stamp, exact, where it has one.
+    segment: grows when a live camera comes back with another size, codec or rate.
+    """
+
+    camera: str
+    index: int
+    time: float
+    image: Image
+    pts: int | None = None
+    time_base: Fraction | None = None
+    segment: int = 0
+
+
+class Label(NamedTuple):
+    """What is believed of one attribute group; value is None where the model abstains."""
+
+    value: str | None
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One tracked person in one frame. box: x1 y1 x2 y2 in pixels; score: the detector's."""
+
+    track: int
+    box: tuple[float, float, float, float]
+    score: float
+    attributes: dict[str, Label] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """Everything known about one frame once it has passed all stages."""
+
+    camera: str
+    index: int
+    time: float
+    people: tuple[Person, ...]
+
+    def detections(self) -> sv.Detections:
+        """The people as `supervision.Detections` with tracker_id, for annotators and zones."""
+        import supervision as sv
+
+        if not self.people:
+            empty = sv.Detections.empty()
+            empty.tracker_id = np.zeros(0, dtype=int)
+            return empty
+        return sv.Detections(
+            xyxy=np.array([person.box for person in self.people], dtype=np.float32),
+            confidence=np.array([person.score for person in self.people], dtype=np.float32),
+            class_id=np.zeros(len(self.people), dtype=int),
+            tracker_id=np.array([person.track for person in self.people], dtype=int),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSummary:
+    """A track at its end: one line of tracks.jsonl."""
+
+    camera: str
+    track: int
+    first_time: float
+    last_time: float
+    frames: int
+    attributes: dict[str, Label]
+    readings: int
+    best_box: tuple[float, float, float, float]
+    best_time: float

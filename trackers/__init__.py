@@ -1,0 +1,1 @@
+"""Who is who: multi-object trackers over arrays, in seconds, one instance a camera."""
