@@ -1,13 +1,21 @@
-"""The seam between boxes and identities."""
+"""The seam between boxes and identities: the protocol every tracker keeps, and the builder that knows them by name."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import inspect
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     import supervision as sv
+
+ALGORITHMS = {
+    "bytetrack": "trackers.bytetrack:ByteTrack",
+}
+ULTRALYTICS = "ultralytics:"
 
 
 class Tracker(Protocol):
@@ -33,3 +41,36 @@ class Tracker(Protocol):
     def reset(self) -> None:
         """Forget every track; ids go on from where they were."""
         ...
+
+
+def create_tracker(name: str = "sidewalk", **options: Any) -> Tracker:
+    """The tracker called `name`, with its defaults changed by `options`.
+
+    name: one of ALGORITHMS, or `ultralytics:` and the name of a tracker that Ultralytics ships.
+    Raises ValueError where the name or an option is unknown, or a value is out of range.
+    """
+    if name.startswith(ULTRALYTICS):
+        from trackers.ultralytics import UltralyticsTracker
+
+        return UltralyticsTracker(name.removeprefix(ULTRALYTICS), **options)
+    if name not in ALGORITHMS:
+        raise ValueError(
+            f"tracker '{name}' is unknown{suggest(name, ALGORITHMS)}; "
+            f"choose one of {', '.join(ALGORITHMS)}, or {ULTRALYTICS}botsort and its like"
+        )
+    module, _, class_name = ALGORITHMS[name].partition(":")
+    algorithm = getattr(import_module(module), class_name)
+    known = list(inspect.signature(algorithm).parameters)
+    for option in options:
+        if option not in known:
+            raise ValueError(
+                f"tracker '{name}' has no option '{option}'{suggest(option, known)}; it has {', '.join(known)}"
+            )
+    tracker: Tracker = algorithm(**options)
+    return tracker
+
+
+def suggest(word: str, known: Any) -> str:
+    """A did-you-mean for an error message, empty where nothing known is close to `word`."""
+    close = get_close_matches(word, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
