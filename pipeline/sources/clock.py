@@ -1,0 +1,71 @@
+"""Capture time of live cameras: a monotonic wall clock made of jumping time stamps and jittering arrivals."""
+
+from __future__ import annotations
+
+JUMP_SECONDS = 2.0
+"""A time stamp that moves this much more or less than the wall clock has jumped."""
+DRIFT = 2e-4
+"""Seconds a second by which a camera's clock may lag; crystals are good to a twentieth of a thousandth."""
+STEP = 1e-3
+"""Least seconds between two frames, once time had to be held."""
+
+
+class CaptureClock:
+    """Turns a camera's presentation times into epoch seconds that never run backwards.
+
+    A frame arrives at its capture time plus a delay that varies and is never negative, so the smallest
+    difference between arrival and time stamp seen so far places the camera's clock on the wall clock; what a
+    later frame exceeds it by is that frame's extra delay on the way. The difference may creep up slowly, for
+    cameras whose clock is slow.
+
+    repairs: jumps of the camera's time stamps absorbed, and frames held because time would have run backwards.
+    """
+
+    def __init__(self) -> None:
+        self.repairs = 0
+        self._offset: float | None = None
+        self._last_pts: float | None = None
+        self._last_arrival = 0.0
+        self._last_time = float("-inf")
+
+    def restart(self) -> None:
+        """Forget the camera's clock, as after a reconnection; time itself still never runs backwards."""
+        self._offset = None
+        self._last_pts = None
+
+    def stamp(self, pts: float | None, arrival: float) -> float:
+        """Capture time of a frame in epoch seconds.
+
+        pts: the camera's own time in seconds, None where it gave none; arrival: epoch seconds.
+        """
+        time = arrival
+        if pts is not None:
+            self._anchor(pts, arrival)
+            assert self._offset is not None
+            time = min(pts + self._offset, arrival)
+        if time <= self._last_time:
+            if time < self._last_time - STEP:
+                self.repairs += 1
+            time = self._last_time + STEP
+        self._last_time = time
+        return time
+
+    def lag(self, pts: float | None, arrival: float) -> float:
+        """Seconds by which a frame came later than the promptest frame of late would have."""
+        if pts is None or self._offset is None:
+            return 0.0
+        return max(0.0, arrival - pts - self._offset)
+
+    def _anchor(self, pts: float, arrival: float) -> None:
+        difference = arrival - pts
+        if self._offset is None or self._last_pts is None:
+            self._offset = difference
+        else:
+            elapsed = arrival - self._last_arrival
+            if pts < self._last_pts or abs(pts - self._last_pts - elapsed) > JUMP_SECONDS:
+                self.repairs += 1
+                self._offset = difference
+            else:
+                self._offset = min(self._offset + DRIFT * max(elapsed, 0.0), difference)
+        self._last_pts = pts
+        self._last_arrival = arrival
