@@ -1,0 +1,32 @@
+"""Where the program's own files lie: the configuration it ships with and the user's cache."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pipeline.types import SidewalkError
+
+
+def config_file(name: str) -> Path:
+    """A YAML file that ships with Sidewalk, e.g. `models.yaml`, in a checkout or an installed wheel."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "configs", package.parent / "configs"):
+        if (folder / name).is_file():
+            return folder / name
+    raise SidewalkError(f"{name}: not among the configuration files that ship with Sidewalk; reinstall it")
+
+
+def cache_dir(*parts: str) -> Path:
+    """A folder of the user's cache, made if it is missing: $SIDEWALK_CACHE, else $XDG_CACHE_HOME/sidewalk."""
+    base = os.environ.get("SIDEWALK_CACHE")
+    if base is None:
+        base = str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sidewalk")
+    folder = Path(base).expanduser().joinpath(*parts)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SidewalkError(
+            f"{folder}: the cache cannot be written ({error.strerror}); set SIDEWALK_CACHE to another folder"
+        ) from error
+    return folder
