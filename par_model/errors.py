@@ -1,0 +1,13 @@
+"""Errors of this package that a user can mend: one line that names the thing and the remedy."""
+
+
+class SchemaError(ValueError):
+    """An attribute schema that cannot be read or does not fit."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read, is damaged, or belongs to something else."""
+
+
+class BackendError(ValueError):
+    """A device, runtime or exported graph that was asked for and cannot be had."""
