@@ -103,7 +103,7 @@ def find(name: str) -> Model:
 def resolve(name_or_path: str | Path) -> Path:
     """The file behind a zoo name (`auto` is yolov8n) or a path; pulls what the cache lacks.
 
-    Raises SidewalkError: no such file or name, nowhere to be had, a cached file that is not the published one.
+    Raises SidewalkError: no such file or name, nowhere to be had, or not the published bytes any more.
     """
     text = str(name_or_path)
     path = Path(text).expanduser()
@@ -114,9 +114,7 @@ def resolve(name_or_path: str | Path) -> Path:
     # `yolov8n.pt` where there is no such file is the zoo's yolov8n, as users of Ultralytics write it.
     by_file = {model.file: model.name for model in list_models()}
     if text not in by_file and (path.suffix or path.parent != Path()):
-        raise SidewalkError(
-            f"{text}: no such model file; check the path, or name one of `sidewalk models list`"
-        )
+        raise SidewalkError(f"{text}: no such model file; check the path, or name one of `sidewalk models list`")
     model = find(by_file.get(text, text))
     if not model.pulled:
         return pull(model.name)

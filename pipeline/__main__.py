@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `sidewalk`."""
+
+from pipeline.cli import main
+
+main()

@@ -1,0 +1,210 @@
+"""Reads a configuration and assembles the parts of a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.camera import CameraPipeline
+from pipeline.config import CameraConfig, Config
+from pipeline.engine import Engine, Observer, RunReport
+from pipeline.record import write_record
+from pipeline.tracklets import TrackletBuffer
+from pipeline.types import SidewalkError, SourceInfo
+
+if TYPE_CHECKING:
+    from par_model import Recognizer
+    from pipeline.detectors.base import Detector
+    from pipeline.sinks.base import Sink
+    from pipeline.sources.base import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models of a run, shared by all cameras. recognizer: None where attributes are switched off."""
+
+    detector: Detector
+    recognizer: Recognizer | None
+
+
+def run(
+    config: Config,
+    sources: Sequence[str] = (),
+    out: str | Path = "results",
+    *,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+) -> RunReport:
+    """Process sources and write their results under `out`; one sub-folder a camera if there are several.
+
+    sources: files, folders or globs of images, rtsp:// and http(s):// addresses, webcam:N; added to the
+    configuration's own cameras. Raises SidewalkError for anything the user can mend.
+    """
+    from pipeline.sinks import prepare_output
+
+    cameras = [*config.cameras, *(CameraConfig(url=source) for source in sources)]
+    if not cameras:
+        raise SidewalkError("no source given; name a file, a folder, an rtsp:// address or webcam:0")
+    if any(is_live(camera.url) for camera in cameras):
+        from pipeline.live import run_live
+
+        return run_live(config, cameras, Path(out), overwrite=overwrite, observer=observer)
+
+    started = time.time()
+    opened = open_recordings(config, cameras)
+    folders = output_folders(Path(out), [source.info.camera for source in opened])
+    for folder in folders.values():
+        prepare_output(folder, overwrite)
+    models = load_models(config)
+    engine = Engine(
+        sources=opened,
+        detector=models.detector,
+        cameras=camera_factory(config, models.recognizer),
+        recognizer=models.recognizer,
+        sinks=lambda info: file_sinks(config, info, folders[info.camera]),
+        observer=observer,
+    )
+    try:
+        report = engine.run()
+    finally:
+        models.detector.close()
+    for camera in report.cameras:
+        write_record(folders[camera.info.camera], config, models, camera, report, started)
+    return report
+
+
+def is_live(url: str) -> bool:
+    """Whether a source is a camera: it never ends by itself, and the newest frame matters most."""
+    return url.startswith(("rtsp://", "rtsps://", "webcam:"))
+
+
+def open_recordings(config: Config, cameras: Sequence[CameraConfig]) -> list[Source]:
+    """Open every source, giving each a name of its own; on a failure the opened ones are closed."""
+    from pipeline.sources import open_source
+
+    opened: list[Source] = []
+    taken: set[str] = set()
+    try:
+        for camera in cameras:
+            name = unique_name(camera.name or source_name(camera.url), taken)
+            opened.append(open_source(camera.url, camera=name, fps=camera.fps or config.images_fps))
+    except BaseException:
+        for source in opened:
+            source.close()
+        raise
+    return opened
+
+
+def source_name(url: str) -> str:
+    """A short name for a source: the file's or folder's, the host of an address, `webcam0`."""
+    from urllib.parse import urlsplit
+
+    if "://" in url:
+        parts = urlsplit(url)
+        tail = parts.path.strip("/").replace("/", "-")
+        return "-".join(part for part in (parts.hostname or "camera", tail) if part)
+    if url.startswith("webcam:"):
+        return url.replace(":", "")
+    path = Path(url)
+    if any(sign in url for sign in "*?["):
+        path = path.parent
+    return (path.stem if path.suffix else path.name) or "camera"
+
+
+def unique_name(name: str, taken: set[str]) -> str:
+    """`name` as a folder can be called, with a number where it is taken already; the result becomes taken."""
+    safe = "".join(sign if sign.isalnum() or sign in "-_." else "_" for sign in name).strip(".") or "camera"
+    candidate, number = safe, 2
+    while candidate in taken:
+        candidate, number = f"{safe}-{number}", number + 1
+    taken.add(candidate)
+    return candidate
+
+
+def output_folders(out: Path, cameras: Sequence[str]) -> dict[str, Path]:
+    """Where each camera's files go: `out` itself for one, sub-folders for several."""
+    return {cameras[0]: out} if len(cameras) == 1 else {camera: out / camera for camera in cameras}
+
+
+def load_models(config: Config) -> Models:
+    """The detector and the recogniser the configuration names, on the devices it names."""
+    from pipeline.detectors import create_detector
+
+    with user_errors():
+        recognizer = load_recognizer(config)
+        detector = create_detector(
+            model=config.detector.model,
+            backend=config.detector.backend,
+            device=config.detector.device,
+            confidence=config.detector.confidence,
+            iou=config.detector.iou,
+            image_size=config.detector.image_size,
+            threads=config.threads,
+        )
+    return Models(detector, recognizer)
+
+
+def load_recognizer(config: Config) -> Recognizer | None:
+    """The attribute model, without the groups that are switched off; None if attributes are."""
+    if not config.recognition.enabled:
+        return None
+    from par_model import Recognizer
+
+    return Recognizer.load(
+        config.recognition.model,
+        device=config.recognition.device,
+        backend=config.recognition.backend,
+        without=config.recognition.without,
+        threads=config.threads,
+    )
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Errors of the model packages about what the user named become one-line errors of the command."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        raise SidewalkError(str(error)) from error
+
+
+def camera_factory(config: Config, recognizer: Recognizer | None) -> Callable[[SourceInfo], CameraPipeline]:
+    """A function that makes the whole state of one camera."""
+    from pipeline.attributes import AttributeState
+    from trackers import create_tracker
+
+    def build(info: SourceInfo) -> CameraPipeline:
+        with user_errors():
+            tracker = create_tracker(config.tracker.name, **config.tracker.options)
+        beliefs = None
+        if recognizer is not None:
+            beliefs = AttributeState(recognizer.schema, margin=config.attributes.margin)
+        buffer = TrackletBuffer(**config.tracklets.model_dump())
+        window = recognizer.frames if recognizer is not None else 1
+        return CameraPipeline(info.camera, tracker, buffer, beliefs, config.recognition, window)
+
+    return build
+
+
+def file_sinks(config: Config, info: SourceInfo, folder: Path) -> list[Sink]:
+    """The files of one recorded camera."""
+    from pipeline.overlay import Overlay
+    from pipeline.sinks import JsonlSink, MotSink, TracksSink, VideoSink
+
+    sinks: list[Sink] = []
+    if config.overlay.enabled:
+        overlay = Overlay(groups=config.overlay.groups, trace=config.overlay.trace, blur=config.overlay.blur)
+        sinks.append(
+            VideoSink(folder / "overlay.mp4", info, overlay, crf=config.overlay.crf, preset=config.overlay.preset)
+        )
+    if config.output.jsonl:
+        sinks.append(JsonlSink(folder / "frames.jsonl"))
+    if config.output.tracks:
+        sinks.append(TracksSink(folder))
+    if config.output.mot:
+        sinks.append(MotSink(folder / "mot.txt"))
+    return sinks

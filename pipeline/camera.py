@@ -1,0 +1,171 @@
+"""Everything that is remembered of one camera: where people are, what they looked like lately, what we believe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.attributes import AttributeState
+from pipeline.config import RecognitionConfig
+from pipeline.recognition import Reading, Request
+from pipeline.tracklets import TrackletBuffer
+from pipeline.types import Frame, FrameResult, Label, Person, TrackSummary
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+    from trackers.base import Tracker
+
+
+@dataclass(slots=True)
+class Presence:
+    """When and how often a track was seen, and read."""
+
+    first_time: float
+    last_time: float
+    frames: int = 0
+    readings: int = 0
+    last_reading: float = float("-inf")
+
+
+class CameraPipeline:
+    """Turns the detections of one camera into labelled people over time.
+
+    A frame goes through `observe`; `due` then names the tracklets worth a reading, `apply` takes the
+    readings whenever they arrive, and `result` says what is known of the frame's people. `ended` hands out
+    the tracks that are over, `finish` those that are not. Nothing here is shared with another camera.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        tracker: Tracker,
+        buffer: TrackletBuffer,
+        beliefs: AttributeState | None,
+        policy: RecognitionConfig,
+        window: int = 6,
+    ) -> None:
+        self.camera = camera
+        self.tracker = tracker
+        self.buffer = buffer
+        self.beliefs = beliefs
+        self.policy = policy
+        self.window = window
+        self._presences: dict[int, Presence] = {}
+        self._visible: sv.Detections | None = None
+        self._ended: list[TrackSummary] = []
+
+    def observe(self, frame: Frame, detections: sv.Detections) -> sv.Detections:
+        """Track one frame's people and keep the good looks at them.
+
+        detections: xyxy (N, 4) pixels and confidence (N,). Returns the visible tracks with tracker_id.
+        """
+        people = self.tracker.update(detections, frame.time, frame.image)
+        self._visible = people
+        for track in _ids(people):
+            presence = self._presences.get(track)
+            if presence is None:
+                presence = self._presences[track] = Presence(frame.time, frame.time)
+            presence.last_time = frame.time
+            presence.frames += 1
+        if self.beliefs is not None:
+            self.buffer.add(frame, people)
+        for track in self.tracker.ended:
+            if track in self._presences:
+                self._ended.append(self._end(track))
+        return people
+
+    def due(self, time: float) -> list[Request]:
+        """Requests for the visible tracklets that hold enough new, good crops, at `time` in seconds."""
+        if self.beliefs is None or self._visible is None:
+            return []
+        requests = []
+        for track in _ids(self._visible):
+            tracklet = self.buffer.tracklets.get(track)
+            if tracklet is None or tracklet.fresh < self.policy.new_crops:
+                continue
+            presence = self._presences[track]
+            settled = presence.readings > 0 and self.beliefs.settled(track)
+            wait = self.policy.settled_interval if settled else self.policy.interval
+            if time - presence.last_reading < wait:
+                continue
+            newness = 2.0 if presence.readings == 0 else 0.0 if settled else 1.0
+            requests.append(
+                Request(
+                    camera=self.camera,
+                    track=track,
+                    crops=tracklet.window(self.window),
+                    time=time,
+                    quality=tracklet.quality,
+                    fresh=min(tracklet.fresh / len(tracklet.crops), 1.0),
+                    priority=newness + tracklet.quality,
+                )
+            )
+        return requests
+
+    def claim(self, requests: Sequence[Request]) -> None:
+        """Mark requests as taken, so that their tracklets are not due again before new crops arrive."""
+        for request in requests:
+            if request.track in self.buffer.tracklets:
+                self.buffer.tracklets[request.track].fresh = 0
+                self._presences[request.track].last_reading = request.time
+
+    def apply(self, reading: Reading) -> None:
+        """Add a reading to what is believed of its track; one that comes after the track's end is dropped."""
+        presence = self._presences.get(reading.track)
+        if presence is None or self.beliefs is None:
+            return
+        presence.readings += 1
+        self.beliefs.update(reading.track, reading)
+
+    def result(self, frame: Frame) -> FrameResult:
+        """The people of the frame last observed, with their labels at its time."""
+        people = []
+        visible = self._visible
+        if visible is not None and len(visible):
+            scores = visible.confidence if visible.confidence is not None else np.ones(len(visible))
+            for track, box, score in zip(_ids(visible), visible.xyxy.tolist(), scores.tolist()):
+                people.append(Person(track, tuple(box), score, self._labels(track, frame.time)))
+        return FrameResult(frame.camera, frame.index, frame.time, tuple(people))
+
+    def ended(self) -> list[TrackSummary]:
+        """Tracks that ended since the last call."""
+        ended, self._ended = self._ended, []
+        return ended
+
+    def finish(self) -> list[TrackSummary]:
+        """End every track: the camera or the recording is over."""
+        summaries = self.ended() + [self._end(track) for track in sorted(self._presences)]
+        self.tracker.reset()
+        self._visible = None
+        return summaries
+
+    def _labels(self, track: int, time: float | None) -> dict[str, Label]:
+        return self.beliefs.labels(track, time) if self.beliefs is not None else {}
+
+    def _end(self, track: int) -> TrackSummary:
+        presence = self._presences.pop(track)
+        tracklet = self.buffer.pop(track)
+        summary = TrackSummary(
+            camera=self.camera,
+            track=track,
+            first_time=presence.first_time,
+            last_time=presence.last_time,
+            frames=presence.frames,
+            attributes=self._labels(track, None),
+            readings=presence.readings,
+            best_box=(0.0, 0.0, 0.0, 0.0),
+            best_time=presence.first_time,
+        )
+        if self.beliefs is not None:
+            self.beliefs.forget(track)
+        if tracklet is None or tracklet.best_quality < 0:
+            return summary
+        return replace(summary, best_box=tracklet.best_box, best_time=tracklet.best_time)
+
+
+def _ids(people: sv.Detections) -> list[int]:
+    return [] if people.tracker_id is None else [int(track) for track in people.tracker_id]

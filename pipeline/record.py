@@ -1,0 +1,83 @@
+"""run.json: what ran, on what, with which settings, and how it went."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.config import Config, redacted
+from pipeline.engine import CameraReport, RunReport
+from pipeline.sources.url import redact
+
+if TYPE_CHECKING:
+    from pipeline.build import Models
+
+PACKAGES = (
+    "sidewalk",
+    "torch",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "openvino",
+    "ultralytics",
+    "supervision",
+    "av",
+)
+
+
+def write_record(
+    folder: Path, config: Config, models: Models, camera: CameraReport, report: RunReport, started: float
+) -> None:
+    """Write `folder`/run.json for one camera. started: epoch seconds."""
+    record = {
+        "source": redact(camera.info.uri),
+        "camera": camera.info.camera,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 3),
+        "completed": not report.interrupted,
+        "frames": {
+            "read": camera.frames_read,
+            "processed": camera.frames_processed,
+            "dropped": camera.frames_dropped,
+        },
+        "tracks": camera.tracks,
+        "readings": camera.readings,
+        "warnings": camera.warnings,
+        "stages": report.times.summary(),
+        "detector": {"name": models.detector.name, "device": models.detector.device},
+        "recognizer": describe_recognizer(models),
+        "video": {
+            "width": camera.info.width,
+            "height": camera.info.height,
+            "rate": str(camera.info.rate) if camera.info.rate else None,
+            "codec": camera.info.codec,
+        },
+        "versions": versions(),
+        "configuration": redacted(config),
+    }
+    partial = folder / "run.json.partial"
+    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, folder / "run.json")
+
+
+def describe_recognizer(models: Models) -> dict[str, Any] | None:
+    """The attribute model's name and where it runs; None if attributes are switched off."""
+    recognizer = models.recognizer
+    if recognizer is None:
+        return None
+    return {"name": recognizer.name, "backend": recognizer.backend, "device": recognizer.device}
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that decide a run's numbers, where installed."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
