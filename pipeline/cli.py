@@ -111,9 +111,16 @@ def doctor() -> None:
 @models_app.command("list")
 def models_list() -> None:
     """The models of the zoo, with size, licence and whether they are here."""
-    from pipeline.zoo import print_models
+    from rich.console import Console
+    from rich.table import Table
 
-    print_models()
+    from pipeline.zoo import list_models
+
+    table = Table("name", "kind", "input", "MB", "licence", "here", box=None, pad_edge=False)
+    for model in list_models():
+        here = "yes" if model.pulled else "no"
+        table.add_row(model.name, model.kind, str(model.input), f"{model.megabytes:.1f}", model.licence, here)
+    Console().print(table)
 
 
 @models_app.command("pull")

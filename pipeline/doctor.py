@@ -87,13 +87,13 @@ def clashes() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    from pipeline.zoo import cached
+    from pipeline.zoo import DEFAULT, find
 
-    path = cached("yolov8n")
-    if path is None:
-        yield Finding("detector", "note", "yolov8n is not in the cache; the first run downloads it (6.5 MB)")
+    detector = find(DEFAULT)
+    if detector.pulled:
+        yield Finding("detector", "ok", str(detector.path))
     else:
-        yield Finding("detector", "ok", str(path))
+        yield Finding("detector", "note", f"{detector.file} is not here yet; the first run fetches it")
     from par_model import Recognizer
 
     try:
