@@ -18,6 +18,8 @@ REFERENCE_HEIGHT = 96.0
 """Pixels above which a taller person is not a better picture for the attribute model."""
 REFERENCE_SHARPNESS = 120.0
 """Variance of the Laplacian of a crop in focus at model size; measured on surveillance clips."""
+CLOCK_TICK = 1e-3
+"""Seconds by which rounded time stamps may fall short of the spacing."""
 MARGIN = 0.05
 """Growth of a box on each side, as a fraction of its size: detectors cut hats and shoes."""
 
@@ -108,17 +110,20 @@ class TrackletBuffer:
         if not tracklet.crops:
             return True
         last = tracklet.crops[-1]
-        if time - last.time >= self.spacing:
+        if self._next_slot(tracklet, time):
             return True
         # A better look in the same slot replaces the last one, unless the model has paid for that already.
         return last.feature is None and quality > 1.1 * last.quality
+
+    def _next_slot(self, tracklet: Tracklet, time: float) -> bool:
+        return time - tracklet.crops[-1].time >= self.spacing - CLOCK_TICK
 
     def _keep(self, tracklet: Tracklet, frame: Frame, xyxy: np.ndarray, quality: float) -> None:
         image = crop_person(frame.image, xyxy)
         quality *= sharpness(image)
         box = (float(xyxy[0]), float(xyxy[1]), float(xyxy[2]), float(xyxy[3]))
         crop = Crop(frame.time, image, box, quality)
-        if tracklet.crops and frame.time - tracklet.crops[-1].time < self.spacing:
+        if tracklet.crops and not self._next_slot(tracklet, frame.time):
             if quality <= tracklet.crops[-1].quality:
                 return
             tracklet.crops[-1] = crop

@@ -1,0 +1,115 @@
+"""Which looks at a person are kept, and which of them the model sees."""
+
+from __future__ import annotations
+
+import numpy as np
+import supervision as sv
+
+from pipeline.tracklets import TrackletBuffer, box_quality, crop_person, even_indices, hidden_share, sharpness
+from pipeline.types import Frame
+
+
+def frame(time: float, texture: int = 255) -> Frame:
+    image = np.random.default_rng(7).integers(0, texture, (240, 320, 3), dtype=np.uint8)
+    return Frame("gate", int(time * 10), time, image)
+
+
+def person(box: tuple[float, float, float, float], track: int = 1, score: float = 0.9) -> sv.Detections:
+    return sv.Detections(
+        xyxy=np.array([box], dtype=np.float32),
+        confidence=np.array([score], dtype=np.float32),
+        class_id=np.array([0]),
+        tracker_id=np.array([track]),
+    )
+
+
+def test_a_window_is_even_and_in_time_order() -> None:
+    assert even_indices(11, 6) == [0, 2, 4, 6, 8, 10]
+    assert even_indices(6, 6) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_short_tracklet_repeats_its_crops_in_order() -> None:
+    assert even_indices(2, 6) == [0, 0, 0, 1, 1, 1]
+    assert even_indices(4, 6) == [0, 0, 1, 2, 2, 3]
+    assert even_indices(1, 6) == [0] * 6
+    assert even_indices(0, 6) == []
+
+
+def test_crops_keep_their_distance_in_time() -> None:
+    buffer = TrackletBuffer(spacing=0.4)
+    for step in range(21):
+        buffer.add(frame(step / 10), person((100, 50, 150, 200)))
+    times = [crop.time for crop in buffer.tracklets[1].crops]
+    assert times == sorted(times)
+    assert min(np.diff(times)) > 0.39
+    assert len(times) == 6
+
+
+def test_spacing_is_in_seconds_whatever_the_frame_rate() -> None:
+    counts = []
+    for rate in (5, 25, 100):
+        buffer = TrackletBuffer(spacing=0.4)
+        for step in range(2 * rate):
+            buffer.add(frame(step / rate), person((100, 50, 150, 200)))
+        counts.append(len(buffer.tracklets[1].crops))
+    assert max(counts) - min(counts) <= 1
+
+
+def test_a_better_look_in_the_same_slot_replaces_a_worse_one_until_it_is_encoded() -> None:
+    buffer = TrackletBuffer(spacing=1.0)
+    buffer.add(frame(0.0), person((100, 50, 150, 200), score=0.3))
+    buffer.add(frame(0.2), person((100, 50, 150, 200), score=0.95))
+    [crop] = buffer.tracklets[1].crops
+    assert crop.time == 0.2
+    crop.feature = "encoded"
+    buffer.add(frame(0.4), person((95, 40, 160, 230), score=1.0))
+    assert [crop.time for crop in buffer.tracklets[1].crops] == [0.2]
+
+
+def test_the_ring_is_bounded() -> None:
+    buffer = TrackletBuffer(capacity=4, spacing=0.1)
+    for step in range(100):
+        buffer.add(frame(step), person((100, 50, 150, 200)))
+    assert [crop.time for crop in buffer.tracklets[1].crops] == [96, 97, 98, 99]
+
+
+def test_people_too_small_or_hidden_are_not_kept() -> None:
+    buffer = TrackletBuffer(min_height=24, min_quality=0.2)
+    buffer.add(frame(0), person((10, 10, 18, 30)))
+    both = sv.Detections.merge([person((100, 50, 150, 180), track=2), person((98, 52, 152, 200), track=3)])
+    buffer.add(frame(1), both)
+    assert not buffer.tracklets[1].crops
+    assert not buffer.tracklets[2].crops
+    assert len(buffer.tracklets[3].crops) == 1
+
+
+def test_quality_falls_with_each_flaw() -> None:
+    boxes = np.array([[100, 20, 160, 200], [100, 20, 110, 50], [0, 20, 60, 200]], dtype=np.float32)
+    whole, small, cut = (
+        box_quality(boxes[:1], np.ones(1), 320, 240),
+        *[box_quality(boxes[i : i + 1], np.ones(1), 320, 240) for i in (1, 2)],
+    )
+    weak = box_quality(boxes[:1], np.array([0.2]), 320, 240)
+    assert whole[0] == 1.0
+    assert small[0] < 0.7
+    assert cut[0] < 0.5
+    assert weak[0] < 0.5
+
+
+def test_the_person_standing_lower_hides_the_other() -> None:
+    behind, front = [0, 0, 10, 20], [5, 0, 15, 24]
+    assert hidden_share(np.array([behind, front], dtype=float)).tolist() == [0.5, 0.0]
+    assert hidden_share(np.array([behind], dtype=float)).tolist() == [0.0]
+
+
+def test_crops_stay_inside_the_picture() -> None:
+    image = np.zeros((100, 80, 3), dtype=np.uint8)
+    assert crop_person(image, (-10, -10, 200, 200)).shape == (100, 80, 3)
+    assert crop_person(image, (79, 99, 80, 100)).size > 0
+
+
+def test_blur_lowers_sharpness() -> None:
+    sharp = np.random.default_rng(0).integers(0, 255, (128, 64, 3), dtype=np.uint8)
+    flat = np.full((128, 64, 3), 127, dtype=np.uint8)
+    assert sharpness(sharp) == 1.0
+    assert sharpness(flat) == 0.3
