@@ -36,11 +36,11 @@ def test_an_error_reaches_the_consumer_after_what_came_before_it() -> None:
         yield 1
         raise OSError("the disk is gone")
 
-    seen = []
-    with Ahead(make(), 3, "numbers") as numbers, pytest.raises(OSError, match="the disk is gone"):
-        for number in numbers:
-            seen.append(number)
-    assert seen == [1]
+    with Ahead(make(), 3, "numbers") as numbers:
+        items = iter(numbers)
+        assert next(items) == 1
+        with pytest.raises(OSError, match="the disk is gone"):
+            next(items)
 
 
 def test_closing_ends_the_thread_of_a_stage_nobody_listens_to() -> None:
