@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +48,7 @@ class ConvStem(nn.Module):
         halvings = patch.bit_length() - 1
         channels = [3, *(max(16, width >> (halvings - 1 - i)) for i in range(halvings))]
         layers: list[nn.Module] = []
-        for i, (before, after) in enumerate(zip(channels[:-1], channels[1:])):
+        for i, (before, after) in enumerate(pairwise(channels)):
             layers += [nn.Conv2d(before, after, 3, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
             if i > 0:
                 layers.append(ResidualConv(after))
@@ -111,9 +112,7 @@ class VisionTower(nn.Module):
         """images: (B, 3, H, W) normalised. Returns one (B, N, D) of patch tokens a tap."""
         skip = 0 if self.class_token is None else 1
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            return [
-                x[:, skip:] for k, x in zip(range(self.taps[-1] + 1), self.stages(images)) if k in self.taps
-            ]
+            return [x[:, skip:] for k, x in zip(range(self.taps[-1] + 1), self.stages(images)) if k in self.taps]
 
     def freeze(self, frozen: bool = True) -> VisionTower:
         """Stop (or resume) learning: no gradients, no activations kept, batch statistics fixed."""
@@ -159,17 +158,13 @@ def openai_visual_name(name: str) -> str | None:
     return None
 
 
-def clip_visual_state(
-    weights: Mapping[str, Tensor], *, grid: tuple[int, int], depth: int
-) -> dict[str, Tensor]:
+def clip_visual_state(weights: Mapping[str, Tensor], *, grid: tuple[int, int], depth: int) -> dict[str, Tensor]:
     """State of a VisionTower of `depth` blocks from an open_clip checkpoint's visual tower.
 
     weights: OpenAI names (`visual.conv1.weight`, ...) or a timm trunk's (`visual.trunk.blocks.0.norm1.weight`, ...),
     with or without the `visual.` prefix. Positions are interpolated from their square grid to `grid`.
     """
-    visual = {k.removeprefix("visual."): v for k, v in weights.items() if k.startswith("visual.")} or dict(
-        weights
-    )
+    visual = {k.removeprefix("visual."): v for k, v in weights.items() if k.startswith("visual.")} or dict(weights)
     state: dict[str, Tensor] = {}
     for name, tensor in visual.items():
         if name.startswith("trunk."):

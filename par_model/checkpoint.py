@@ -42,9 +42,7 @@ def save(
     for name, tensor in model.state_dict().items():
         narrow = half and tensor.is_floating_point() and not name.startswith(keep) and ".running_" not in name
         tensors[name] = tensor.detach().cpu().to(torch.float16 if narrow else tensor.dtype).contiguous()
-    tensors |= {
-        LEFTOVER + name: tensor.detach().cpu().contiguous() for name, tensor in model.leftovers.items()
-    }
+    tensors |= {LEFTOVER + name: tensor.detach().cpu().contiguous() for name, tensor in model.leftovers.items()}
     header = {
         "format": FORMAT,
         "version": VERSION,
@@ -87,9 +85,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
         with safe_open(name, framework="pt") as file:
             header = dict(file.metadata() or {})
             if header.get("format") != FORMAT:
-                raise CheckpointError(
-                    f"{name} is a safetensors file but not an attribute model of this project"
-                )
+                raise CheckpointError(f"{name} is a safetensors file but not an attribute model of this project")
             if header.get("version") != VERSION:
                 raise CheckpointError(
                     f"{name} has format version {header.get('version')!r:.20}; this release reads version {VERSION}"
@@ -150,9 +146,7 @@ def _crc32(tensors: Mapping[str, Tensor]) -> int:
     for name in sorted(tensors):
         tensor = tensors[name]
         total = zlib.crc32(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode(), total)
-        total = zlib.crc32(
-            tensor.contiguous().view(-1).view(torch.uint8).numpy().astype(np.uint8, copy=False), total
-        )
+        total = zlib.crc32(tensor.contiguous().view(-1).view(torch.uint8).numpy().astype(np.uint8, copy=False), total)
     return total
 
 

@@ -32,9 +32,7 @@ class Preprocessing:
         if self.fit not in ("stretch", "letterbox"):
             raise CheckpointError(f"preprocessing.fit is {self.fit!r}; it must be 'stretch' or 'letterbox'")
         if self.resample not in ("antialias", "fast"):
-            raise CheckpointError(
-                f"preprocessing.resample is {self.resample!r}; it must be 'antialias' or 'fast'"
-            )
+            raise CheckpointError(f"preprocessing.resample is {self.resample!r}; it must be 'antialias' or 'fast'")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(1e-3 < s < 1e3 for s in self.std):
             raise CheckpointError("preprocessing needs three means and three positive standard deviations")
 
@@ -87,35 +85,23 @@ class ModelConfig:
                 raise CheckpointError(f"model size {name} is {value}; it must lie between {low} and {high}")
         height, width = self.image_size
         if not (0 < height <= 4096 and 0 < width <= 4096) or height % self.patch or width % self.patch:
-            raise CheckpointError(
-                f"image_size {self.image_size} must be a multiple of the patch ({self.patch})"
-            )
+            raise CheckpointError(f"image_size {self.image_size} must be a multiple of the patch ({self.patch})")
         if self.activation not in ("gelu", "quick_gelu", "gelu_tanh") or self.stem not in ("patch", "conv"):
             raise CheckpointError(f"unknown activation {self.activation!r} or stem {self.stem!r}")
         if self.width % self.heads or self.side_width % self.side_heads:
             raise CheckpointError("a width must be a multiple of its number of heads")
         if self.stem == "conv" and self.patch & (self.patch - 1):
-            raise CheckpointError(
-                f"a convolutional stem needs a patch that is a power of two, not {self.patch}"
-            )
-        if (
-            not self.taps
-            or list(self.taps) != sorted(set(self.taps))
-            or not 0 <= self.taps[0] <= self.taps[-1]
-        ):
+            raise CheckpointError(f"a convolutional stem needs a patch that is a power of two, not {self.patch}")
+        if not self.taps or list(self.taps) != sorted(set(self.taps)) or not 0 <= self.taps[0] <= self.taps[-1]:
             raise CheckpointError(f"taps {self.taps} must be ascending layers of the visual tower")
         if self.taps[-1] > self.depth:
             raise CheckpointError(f"tap {self.taps[-1]} lies beyond the tower's {self.depth} blocks")
         if len(self.targets) != len(self.taps) or not all(0 <= t <= self.spatial_depth for t in self.targets):
-            raise CheckpointError(
-                f"targets {self.targets} must name one block of the spatial side network a tap"
-            )
+            raise CheckpointError(f"targets {self.targets} must name one block of the spatial side network a tap")
         if len(set(self.targets)) != len(self.targets):
             raise CheckpointError(f"targets {self.targets} must be distinct")
         if self.frames > self.temporal_depth:
-            raise CheckpointError(
-                f"{self.frames} frames need as many temporal blocks, not {self.temporal_depth}"
-            )
+            raise CheckpointError(f"{self.frames} frames need as many temporal blocks, not {self.temporal_depth}")
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -195,9 +181,7 @@ def typed(kind: Any, value: object, where: str, error: type[ValueError] = Checkp
     if origin is tuple and isinstance(value, (list, tuple)) and len(value) <= 4096:
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
         if len(kinds) == len(value):
-            return tuple(
-                typed(part, item, f"{where}[{i}]", error) for i, (part, item) in enumerate(zip(kinds, value))
-            )
+            return tuple(typed(part, item, f"{where}[{i}]", error) for i, (part, item) in enumerate(zip(kinds, value)))
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if kind in (int, str, bool) and type(value) is kind:

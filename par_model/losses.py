@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,7 @@ def group_cross_entropy(logits: Tensor, targets: Tensor, edges: Sequence[int]) -
     of classes, as in the benchmark of Chen et al. (arXiv 1901.05742). Returns the sum over groups, mean over the batch.
     """
     total = logits.new_zeros(())
-    for start, stop in zip(edges[:-1], edges[1:]):
+    for start, stop in pairwise(edges):
         scores, wanted = logits[:, start:stop], targets[:, start:stop]
         if stop - start == 1:
             known = (wanted <= 1).to(scores.dtype)

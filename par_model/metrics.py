@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def pooled_scores(
     """
     predicted, wanted = probabilities > threshold, targets == 1
     rows = []
-    for start, stop in zip(edges[:-1], edges[1:]):
+    for start, stop in pairwise(edges):
         p, t = predicted[:, start:stop], wanted[:, start:stop]
         hits, false_alarms, misses = (p & t).sum(), (p & ~t).sum(), (~p & t).sum()
         accuracy = (p == t).sum() / (p.size + EPS)
@@ -36,7 +37,7 @@ def argmax_scores(targets: np.ndarray, probabilities: np.ndarray, edges: Sequenc
     micro F1. Macro F1 averages over the classes that occur among labels or predictions.
     """
     rows = []
-    for start, stop in zip(edges[:-1], edges[1:]):
+    for start, stop in pairwise(edges):
         wanted, predicted = class_of(targets, start, stop), class_of(probabilities, start, stop)
         classes = np.union1d(wanted, predicted)
         f1 = []
@@ -58,25 +59,28 @@ def class_of(values: np.ndarray, start: int, stop: int) -> np.ndarray:
 def instance_scores(
     targets: np.ndarray, probabilities: np.ndarray, edges: Sequence[int], threshold: float = 0.45
 ) -> np.ndarray:
-    """The older VTF protocol: mean accuracy of binary groups, per-row set scores of wide ones.
+    """The older VTF protocol: pooled scores of binary groups, means of per-row set scores of wide ones.
 
     targets, probabilities: (N, A). Returns (G, 5): mean accuracy, accuracy, precision, recall, F1.
     """
     predicted, wanted = probabilities > threshold, targets == 1
+    pooled = pooled_scores(targets, probabilities, edges, threshold)
     rows = []
-    for start, stop in zip(edges[:-1], edges[1:]):
+    for (start, stop), group in zip(pairwise(edges), pooled):
         p, t = predicted[:, start:stop], wanted[:, start:stop]
-        positive, negative = t.sum(axis=0), (~t).sum(axis=0)
-        true_rate = (p & t).sum(axis=0) / (positive + EPS)
-        false_rate = (~p & ~t).sum(axis=0) / (negative + EPS)
+        true_rate = (p & t).sum(axis=0) / (t.sum(axis=0) + EPS)
+        false_rate = (~p & ~t).sum(axis=0) / ((~t).sum(axis=0) + EPS)
         mean_accuracy = ((true_rate + false_rate) / 2).mean()
-        both, either = (p & t).sum(axis=1), (p | t).sum(axis=1)
-        accuracy = (both / (either + EPS)).mean()
-        precision = (both / (p.sum(axis=1) + EPS)).mean()
-        recall = (both / (t.sum(axis=1) + EPS)).mean()
-        rows.append((mean_accuracy, accuracy, precision, recall, _harmonic(precision, recall)))
+        if stop - start == 1:
+            rows.append((mean_accuracy, mean_accuracy, *group[1:]))
+            continue
+        both = (p & t).sum(axis=1)
+        accuracy = both / ((p | t).sum(axis=1) + EPS)
+        precision, recall = both / (p.sum(axis=1) + EPS), both / (t.sum(axis=1) + EPS)
+        f1 = _harmonic(precision, recall)
+        rows.append((mean_accuracy, accuracy.mean(), precision.mean(), recall.mean(), f1.mean()))
     return np.array(rows, dtype=np.float64)
 
 
-def _harmonic(precision: float, recall: float) -> float:
-    return float(2 * precision * recall / (precision + recall + EPS))
+def _harmonic(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
+    return 2 * precision * recall / (precision + recall + EPS)

@@ -54,9 +54,7 @@ class VTFPAR(nn.Module):
         super().__init__()
         expected = (config.attributes, config.text_width)
         if tuple(text_features.shape) != expected:
-            raise CheckpointError(
-                f"text features are {tuple(text_features.shape)}; this model needs {expected}"
-            )
+            raise CheckpointError(f"text features are {tuple(text_features.shape)}; this model needs {expected}")
         if len(schema.words) != config.attributes:
             raise CheckpointError(
                 f"schema {schema.name!r} has {len(schema.words)} attributes but the model has {config.attributes}"
@@ -108,9 +106,7 @@ class VTFPAR(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """frames: (B, T, 3, H, W) normalised, T from 1 to the temporal side network's depth -> logits (B, A)."""
         if frames.ndim != 5 or tuple(frames.shape[2:]) != (3, *self.config.image_size):
-            raise ValueError(
-                f"frames are {tuple(frames.shape)}; expected (B, T, 3, *{self.config.image_size})"
-            )
+            raise ValueError(f"frames are {tuple(frames.shape)}; expected (B, T, 3, *{self.config.image_size})")
         window = frames.shape[:2]
         images = frames.flatten(0, 1)
         taps = self.backbone(images)
@@ -200,6 +196,4 @@ def build(config: ModelConfig, schema: Schema, text_features: Tensor, *, frozen:
         drop_path=config.drop_path,
     )
     head = AttributeHead(config.attributes, config.side_width)
-    return VTFPAR(
-        backbone, spatial, temporal, fusion, head, config=config, schema=schema, text_features=text_features
-    )
+    return VTFPAR(backbone, spatial, temporal, fusion, head, config=config, schema=schema, text_features=text_features)

@@ -58,21 +58,15 @@ class Group:
         if self.kind not in ("one-of", "binary"):
             raise SchemaError(f"group {self.name!r}: kind is {self.kind!r}; it must be 'one-of' or 'binary'")
         if self.dynamics not in ("static", "dynamic"):
-            raise SchemaError(
-                f"group {self.name!r}: dynamics is {self.dynamics!r}; it must be 'static' or 'dynamic'"
-            )
+            raise SchemaError(f"group {self.name!r}: dynamics is {self.dynamics!r}; it must be 'static' or 'dynamic'")
         if self.kind == "binary" and (len(self.attributes) != 1 or not self.absent):
-            raise SchemaError(
-                f"group {self.name!r} is binary: it needs one attribute and a name for its absence"
-            )
+            raise SchemaError(f"group {self.name!r} is binary: it needs one attribute and a name for its absence")
         if self.kind == "one-of" and len(self.attributes) < 2:
             raise SchemaError(f"group {self.name!r} is one-of: it needs two attributes or more")
         if not (0.0 <= self.below <= self.above <= 1.0):
             raise SchemaError(f"group {self.name!r}: thresholds must satisfy 0 <= below <= above <= 1")
         if not (0.01 <= self.temperature <= 100.0) or not self.half_life > 0.0:
-            raise SchemaError(
-                f"group {self.name!r}: temperature must lie in 0.01 .. 100 and half_life be positive"
-            )
+            raise SchemaError(f"group {self.name!r}: temperature must lie in 0.01 .. 100 and half_life be positive")
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -203,9 +197,7 @@ class Schema:
         if not rows:
             return rows
         if probabilities.shape[1] != len(self.words):
-            raise SchemaError(
-                f"probabilities have {probabilities.shape[1]} columns, the schema {len(self.words)}"
-            )
+            raise SchemaError(f"probabilities have {probabilities.shape[1]} columns, the schema {len(self.words)}")
         for group in self.groups:
             shares = self.shares(probabilities, group)
             best = shares.argmax(axis=1)

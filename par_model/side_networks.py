@@ -139,9 +139,7 @@ class TemporalSideNetwork(nn.Module):
         """
         batch, taps = first.shape[:2]
         if later.shape[1] >= len(self.blocks):
-            raise ValueError(
-                f"a window of {later.shape[1] + 1} frames exceeds the {len(self.blocks)} this model has"
-            )
+            raise ValueError(f"a window of {later.shape[1] + 1} frames exceeds the {len(self.blocks)} this model has")
         x = self.blocks[0](self.positions.prepend(first.flatten(0, 1)) + self.positions.all)
         for t in range(1, later.shape[1] + 1):
             after = add_to_patches(self.blocks[t](x), later[:, t - 1].flatten(0, 1))

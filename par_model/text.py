@@ -21,7 +21,7 @@ from par_model.schema import Schema
 
 TextMode = Literal["words", "prompt"]
 CONTEXT = 77
-STOP_WORDS = frozenset("a an the of in is and or to with photo pedestrian".split())
+STOP_WORDS = frozenset(["a", "an", "the", "of", "in", "is", "and", "or", "to", "with", "photo", "pedestrian"])
 
 
 def texts(schema: Schema, mode: TextMode) -> tuple[str, ...]:
@@ -61,9 +61,7 @@ def text_tower(weights: Mapping[str, Tensor], *, heads: int | None = None) -> nn
         act_layer=QuickGELU,
     )
     known = tower.state_dict().keys()
-    state = {
-        name: tensor.float() for name, tensor in weights.items() if name in known and name != "attn_mask"
-    }
+    state = {name: tensor.float() for name, tensor in weights.items() if name in known and name != "attn_mask"}
     missing = [name for name in known if name not in state and name != "attn_mask"]
     if missing:
         raise CheckpointError(f"the CLIP weights lack {missing[0]}")
@@ -89,6 +87,6 @@ def hashed_text_features(sentences: Sequence[str], width: int = 128) -> Tensor:
         for word in re.findall(r"[a-z0-9]+", sentence.lower()):
             if word not in STOP_WORDS:
                 seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest(), "little")
-                row += np.random.RandomState(seed).standard_normal(width)  # noqa: NPY002 (its stream never changes)
+                row += np.random.RandomState(seed).standard_normal(width)
     length = np.linalg.norm(features, axis=1, keepdims=True)
     return torch.from_numpy((features / np.maximum(length, 1e-9) * width**0.5).astype(np.float32))
