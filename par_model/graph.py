@@ -91,7 +91,8 @@ class Graph:
             loaded = _load_openvino(path, threads, shapes or {}, fast, cache_dir)
         else:
             loaded = _load_onnxruntime(path, place, runner, threads, fast, cache_dir)
-        log.info("%s runs on %s by %s", path.name, place, runner)
+        if "auto" in (device, backend):
+            log.info("%s runs on %s by %s", path.name, place, runner)
         return cls(loaded, path, runner, place)
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,0 +1,156 @@
+"""People by a plain ONNX graph of the YOLO or YOLOX families: no Ultralytics at run time."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from par_model.graph import Backend, Graph, Precision
+from pipeline.detectors.heads import Head, recognise
+from pipeline.detectors.letterbox import Letterbox
+from pipeline.detectors.ultralytics import state_licence
+from pipeline.types import Image, SidewalkError
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+COMPILED_SHAPES = 4
+"""Input shapes for which OpenVINO keeps a graph of its own; a folder of pictures may hold hundreds."""
+
+CANDIDATES = 1000
+"""Best boxes of a picture that go into non-maximum suppression, whose cost grows with their square."""
+
+
+class OnnxDetector:
+    """Runs a graph with one image input and one output that `heads` knows.
+
+    A graph with a fixed input takes pictures letterboxed into it. One with open height and width takes the
+    smallest rectangle of whole strides with `image_size` on its long side, so a 4:3 picture costs a quarter
+    less than a square.
+
+    name: what the run record shows; None is the file's name. iou: overlap above which the weaker of two boxes
+    is dropped. Raises SidewalkError for a graph it cannot read.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        name: str | None = None,
+        device: str = "auto",
+        backend: Backend = "auto",
+        confidence: float = 0.1,
+        iou: float = 0.7,
+        image_size: int = 640,
+        threads: int | None = None,
+        precision: Precision = "full",
+    ) -> None:
+        self._path = Path(path)
+        self._threads, self._precision = threads, precision
+        try:
+            self._graph = Graph.load(path, device, backend, threads, precision=precision)
+        except ValueError as error:
+            raise SidewalkError(str(error)) from error
+        self.name = name or self._path.stem
+        if "AGPL" in self._graph.metadata.get("license", ""):
+            state_licence(self.name)
+        self.device = f"{self._graph.backend}:{self._graph.device}"
+        self._confidence, self._iou, self._image_size = confidence, iou, image_size
+        self._input, (batch, _, height, width) = self._image_input()
+        self._fixed = (height, width) if height and width else None
+        self._batched = batch is None and self._graph.device != "cpu"
+        self._stride = int(self._graph.metadata.get("stride", 32))
+        self._person = _person_class(self._graph.metadata)
+        self._by_shape: dict[tuple[int, int], Graph] = {}
+        self._head = self._recognise_head()
+
+    def detect(self, images: Sequence[Image]) -> list[sv.Detections]:
+        """People of each picture: xyxy in float32 pixels, confidence, class_id 0; best first."""
+        boxes = [self._letterbox(image.shape[:2]) for image in images]
+        if not self._batched:
+            return [self._read(self._infer([image], box)[0], box) for image, box in zip(images, boxes)]
+        found: dict[int, sv.Detections] = {}
+        for size in dict.fromkeys(box.input for box in boxes):
+            together = [index for index, box in enumerate(boxes) if box.input == size]
+            outputs = self._infer([images[index] for index in together], *(boxes[index] for index in together))
+            found |= {index: self._read(output, boxes[index]) for index, output in zip(together, outputs)}
+        return [found[index] for index in range(len(images))]
+
+    def close(self) -> None:
+        self._by_shape.clear()
+
+    def _image_input(self) -> tuple[str, tuple[int | None, ...]]:
+        """Name and shape (B, 3, H, W) of the graph's only input."""
+        inputs = list(self._graph.inputs.items())
+        if len(inputs) != 1 or len(inputs[0][1]) != 4 or inputs[0][1][1] not in (3, None):
+            raise SidewalkError(
+                f"{self._path}: takes {self._graph.inputs}, not one picture (B, 3, H, W); "
+                "use a detector exported as YOLO or YOLOX"
+            )
+        return inputs[0]
+
+    def _recognise_head(self) -> Head:
+        """Looks at what a small black picture gives; NMS-free heads need one of more than 300 cells."""
+        size = self._fixed or (8 * self._stride, 10 * self._stride)
+        blank = np.zeros((1, 3, *size), dtype=np.float32)
+        try:
+            output = next(iter(self._graph.run({self._input: blank}).values()))
+            return recognise(output.shape, size)
+        except (ValueError, SidewalkError) as error:
+            raise SidewalkError(f"{self._path}: {error}") from error
+
+    def _letterbox(self, picture: tuple[int, ...]) -> Letterbox:
+        height, width = picture[:2]
+        if self._fixed is not None:
+            return Letterbox.fit((height, width), self._fixed, self._head.centred)
+        return Letterbox.rectangle((height, width), self._image_size, self._stride)
+
+    def _infer(self, images: Sequence[Image], *boxes: Letterbox) -> np.ndarray:
+        """The first output, (B, ...), for pictures whose letterboxes have one input size."""
+        feed = [box.tensor(image, self._head.rgb, self._head.scale) for image, box in zip(images, boxes)]
+        graph = self._graph_for(boxes[0].input)
+        tensor = feed[0] if len(feed) == 1 else np.concatenate(feed)
+        return graph.run({self._input: tensor})[graph.outputs[0]]
+
+    def _graph_for(self, size: tuple[int, int]) -> Graph:
+        """OpenVINO runs a graph compiled for one shape quicker; the first few shapes get theirs."""
+        if self._fixed is not None or self._graph.backend != "openvino":
+            return self._graph
+        if size not in self._by_shape:
+            if len(self._by_shape) >= COMPILED_SHAPES:
+                return self._graph
+            self._by_shape[size] = Graph.load(
+                self._path,
+                "cpu",
+                "openvino",
+                self._threads,
+                shapes={self._input: (1, 3, *size)},
+                precision=self._precision,
+            )
+        return self._by_shape[size]
+
+    def _read(self, output: np.ndarray, box: Letterbox) -> sv.Detections:
+        import supervision as sv
+
+        rows = self._head.decode(output, box.input, self._person, self._confidence)
+        rows = rows[np.argsort(-rows[:, 4], kind="stable")[:CANDIDATES]]
+        detections = sv.Detections(
+            xyxy=box.to_picture(rows[:, :4]).astype(np.float32),
+            confidence=rows[:, 4].astype(np.float32),
+            class_id=np.zeros(len(rows), dtype=int),
+        )
+        return detections.with_nms(self._iou) if self._head.needs_nms else detections
+
+
+def _person_class(metadata: dict[str, str]) -> int:
+    """Index of the class person among the names in the file; 0, as in COCO, where there are none."""
+    try:
+        names = ast.literal_eval(metadata.get("names", "{}"))
+    except (ValueError, SyntaxError):
+        return 0
+    people = [index for index, name in names.items() if str(name).lower() in ("person", "pedestrian", "people")]
+    return int(people[0]) if people else 0

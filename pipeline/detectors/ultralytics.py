@@ -1,0 +1,183 @@
+"""Ultralytics models (AGPL-3.0): run by the package itself, or exported once to ONNX and run without it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import logging
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.resources import cache_dir
+from pipeline.types import Image, SidewalkError
+from pipeline.zoo import sha256
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+log = logging.getLogger("sidewalk")
+
+LICENCE = (
+    "%s is an Ultralytics model under AGPL-3.0: whoever distributes or serves a program that uses it owes "
+    "the users its whole source under that licence, or needs an Enterprise licence; "
+    "`--set detector.model=yolox_tiny` does without"
+)
+
+_told: set[str] = set()
+
+
+class UltralyticsDetector:
+    """A `.pt`, `.engine` or `.onnx` file through the package ultralytics.
+
+    A `.pt` file is a pickle: load only files you trust. Raises SidewalkError where the device cannot be had.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        device: str = "auto",
+        confidence: float = 0.1,
+        iou: float = 0.7,
+        image_size: int = 640,
+    ) -> None:
+        path = Path(path)
+        state_licence(path.stem)
+        self._model = _yolo(path)
+        place = _torch_device(device)
+        if path.suffix == ".engine" and place == "cpu":
+            raise SidewalkError(f"{path}: a TensorRT engine needs a GPU; use the .pt or .onnx file on a CPU")
+        self.name = path.stem
+        self.device = f"torch:{place}" if path.suffix == ".pt" else f"ultralytics:{place}"
+        names = {str(name).lower(): index for index, name in self._model.names.items()}
+        self._options = {
+            "conf": confidence,
+            "iou": iou,
+            "imgsz": image_size,
+            "classes": [names.get("person", 0)],
+            "device": place,
+            "verbose": False,
+        }
+
+    def detect(self, images: Sequence[Image]) -> list[sv.Detections]:
+        """People of each picture: xyxy in float32 pixels, confidence, class_id 0; best first."""
+        found: dict[int, sv.Detections] = {}
+        # Pictures of several sizes in one call would all be padded to a square, and give other boxes than alone.
+        for shape in dict.fromkeys(image.shape for image in images):
+            together = [index for index, image in enumerate(images) if image.shape == shape]
+            results = self._model.predict([images[index] for index in together], **self._options)
+            found |= {index: _detections(result) for index, result in zip(together, results)}
+        return [found[index] for index in range(len(images))]
+
+    def close(self) -> None:
+        self._model = None
+
+
+def export_onnx(weights: Path) -> Path:
+    """The weights as an ONNX graph with open batch, height and width, exported once into the user's cache.
+
+    The cached name holds the weights' SHA-256 and the exporter's version, so later calls need neither
+    ultralytics nor torch. Raises SidewalkError where the export is impossible.
+    """
+    from filelock import FileLock
+
+    state_licence(weights.stem)
+    try:
+        version = importlib.metadata.version("ultralytics")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise _missing("ultralytics") from error
+    folder = cache_dir("exports")
+    target = folder / f"{weights.stem}-{sha256(weights)[:16]}-ultralytics-{version}.onnx"
+    with FileLock(f"{target}.lock"):
+        if not target.is_file():
+            log.info("exporting %s to ONNX, once", weights.name)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=f".{weights.stem}-") as scratch:
+                # The exporter writes beside the weights, which may lie where nothing may be written.
+                copy = Path(shutil.copy(weights, Path(scratch) / weights.name))
+                os.replace(_export(copy), target)
+    return target
+
+
+def state_licence(name: str) -> None:
+    """Tells what the licence means, once a process and model."""
+    if name not in _told:
+        _told.add(name)
+        log.info(LICENCE, name)
+
+
+def _export(weights: Path) -> Path:
+    if importlib.util.find_spec("onnx") is None:
+        raise _missing("onnx")
+    model = _yolo(weights)
+    from ultralytics.utils import LOGGER
+
+    level = LOGGER.level
+    LOGGER.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return Path(model.export(format="onnx", dynamic=True, simplify=False, device="cpu", verbose=False))
+    except Exception as error:  # the exporter raises whatever its many back ends raise
+        raise SidewalkError(
+            f"{weights.name}: could not be exported to ONNX ({error}); set detector.backend: ultralytics"
+        ) from error
+    finally:
+        LOGGER.setLevel(level)
+
+
+def _yolo(path: Path) -> Any:
+    """The model, with the package kept from installing others by itself."""
+    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+    try:
+        from ultralytics import YOLO  # type: ignore[attr-defined, unused-ignore]
+    except ImportError as error:
+        raise _missing("ultralytics") from error
+    try:
+        return YOLO(str(path), task="detect")
+    except Exception as error:  # a broken file fails in torch, pickle or zipfile
+        raise SidewalkError(f"{path}: not a model that ultralytics can load ({_first_line(error)})") from error
+
+
+def _torch_device(device: str) -> str:
+    import torch
+
+    if device == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda"):
+        number = int(device.partition(":")[2] or 0)
+        if number >= torch.cuda.device_count():
+            raise SidewalkError(
+                f"detector.device {device} cannot be had: torch sees {torch.cuda.device_count()} GPUs; "
+                "check nvidia-smi and the torch build, or set device: cpu"
+            )
+        return f"cuda:{number}"
+    return device
+
+
+def _detections(result: Any) -> sv.Detections:
+    import supervision as sv
+
+    boxes = result.boxes.cpu().numpy()
+    order = np.argsort(-boxes.conf, kind="stable")
+    return sv.Detections(
+        xyxy=boxes.xyxy[order].astype(np.float32).reshape(-1, 4),
+        confidence=boxes.conf[order].astype(np.float32),
+        class_id=np.zeros(len(order), dtype=int),
+    )
+
+
+def _missing(package: str) -> SidewalkError:
+    return SidewalkError(
+        f"Ultralytics models need the package {package}, which is not installed; pip install {package}, "
+        "or set detector.model to an ONNX model, e.g. yolox_tiny"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,202 @@
+"""What the detectors promise: the same people as the models' own packages, in picture pixels, best first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import supervision as sv
+
+from par_model.graph import cuda_devices
+from pipeline.detectors import create_detector
+from pipeline.detectors.heads import END_TO_END, YOLO, YOLOX, recognise
+from pipeline.detectors.letterbox import Letterbox
+from pipeline.types import SidewalkError
+
+PHOTOGRAPHS = ("bus.jpg", "zidane.jpg")
+PEOPLE = {"bus.jpg": 4, "zidane.jpg": 2}
+
+
+def photograph(name: str) -> np.ndarray:
+    ultralytics = pytest.importorskip("ultralytics")
+    image = cv2.imread(str(Path(ultralytics.__file__).parent / "assets" / name))
+    assert image is not None
+    return image
+
+
+@pytest.fixture(scope="module")
+def weights(shared: Path) -> Path:
+    return shared / "data" / "detectors" / "yolov8n.pt"
+
+
+@pytest.fixture(scope="module")
+def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights as ONNX in a cache of their own; Ultralytics has done its work when this returns."""
+    pytest.importorskip("onnx")
+    from pipeline.detectors.ultralytics import export_onnx
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIDEWALK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        path = export_onnx(weights)
+        before = path.stat().st_mtime_ns
+        assert export_onnx(weights) == path
+        assert path.stat().st_mtime_ns == before
+    return path
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_the_onnx_path_finds_the_people_ultralytics_finds(
+    weights: Path, exported: Path, name: str, backend: str
+) -> None:
+    pytest.importorskip(backend)
+    image = photograph(name)
+    theirs = create_detector(weights, backend="ultralytics", device="cpu", confidence=0.25).detect([image])[0]
+    ours = create_detector(exported, backend=backend, device="cpu", confidence=0.25).detect([image])[0]
+    assert len(ours) == len(theirs) == PEOPLE[name]
+    assert sv.box_iou_batch(ours.xyxy, theirs.xyxy).diagonal().min() > 0.97
+    np.testing.assert_allclose(ours.confidence, theirs.confidence, atol=0.02)
+
+
+def test_detections_are_inside_the_picture_typed_and_best_first(exported: Path) -> None:
+    image = photograph("bus.jpg")
+    found = create_detector(exported, device="cpu", confidence=0.05).detect([image])[0]
+    height, width = image.shape[:2]
+    assert found.xyxy.dtype == np.float32
+    assert (found.xyxy >= 0).all()
+    assert (found.xyxy <= [width, height, width, height]).all()
+    assert (np.diff(found.confidence) <= 0).all()
+    assert (found.class_id == 0).all()
+
+
+def test_pictures_of_several_sizes_give_what_each_gives_alone(exported: Path) -> None:
+    detector = create_detector(exported, device="cpu", confidence=0.25)
+    images = [photograph("zidane.jpg"), photograph("bus.jpg"), cv2.resize(photograph("zidane.jpg"), (321, 181))]
+    alone = [detector.detect([image])[0] for image in images]
+    together = detector.detect(images)
+    for one, other in zip(alone, together):
+        np.testing.assert_array_equal(one.xyxy, other.xyxy)
+    assert detector.detect([]) == []
+
+
+def test_an_empty_street_gives_empty_arrays(exported: Path) -> None:
+    found = create_detector(exported, device="cpu").detect([np.full((120, 160, 3), 90, np.uint8)])[0]
+    assert found.xyxy.shape == (0, 4)
+    assert found.confidence is not None
+    assert found.class_id is not None
+
+
+def test_an_exported_model_runs_without_ultralytics_or_torch(weights: Path, exported: Path) -> None:
+    code = (
+        "import sys, numpy as np\n"
+        "from pipeline.detectors import create_detector\n"
+        f"d = create_detector({str(weights)!r}, device='cpu')\n"
+        "d.detect([np.zeros((480, 640, 3), np.uint8)])\n"
+        "assert d.name == 'yolov8n', d.name\n"
+        "print([name for name in ('ultralytics', 'torch') if name in sys.modules])\n"
+    )
+    cache = exported.parents[1]
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=root,
+        env={"SIDEWALK_CACHE": str(cache), "PATH": "", "PYTHONPATH": str(root)},
+    )
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_yolox_finds_the_pedestrians_of_a_street(shared: Path) -> None:
+    """Every tenth frame of TUD-Stadtmitte; the whole clip has recall .83 and precision .92."""
+    folder = shared / "data" / "mot" / "MOT15" / "TUD-Stadtmitte"
+    truth = np.loadtxt(folder / "gt" / "gt.txt", delimiter=",")
+    detector = create_detector(shared / "data/detectors/yolox_nano.onnx", device="cpu", confidence=0.3, iou=0.45)
+    hits = found = people = 0
+    for number in range(1, 180, 10):
+        boxes = truth[truth[:, 0] == number, 2:6]
+        boxes = np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
+        detections = detector.detect([cv2.imread(str(folder / "img1" / f"{number:06}.jpg"))])[0]
+        overlaps = sv.box_iou_batch(boxes, detections.xyxy) > 0.5
+        hits += int(overlaps.any(axis=1).sum())
+        found, people = found + len(detections), people + len(boxes)
+    assert hits / people > 0.8
+    assert hits / found > 0.85
+
+
+def test_an_int8_graph_with_a_fixed_input_is_letterboxed_into_it(shared: Path) -> None:
+    detector = create_detector(shared / "data/detectors/yolo11n_int8_320.onnx", device="cpu", confidence=0.25)
+    assert len(detector.detect([photograph("zidane.jpg")])[0]) == 2
+
+
+def test_a_nms_free_head_is_read_as_it_is() -> None:
+    assert recognise((1, 300, 6), (480, 640)) is END_TO_END
+    rows = np.array([[10, 20, 30, 80, 0.9, 0], [5, 5, 9, 9, 0.8, 2], [1, 1, 2, 2, 0.05, 0]], np.float32)
+    np.testing.assert_allclose(END_TO_END.decode(rows, (480, 640), 0, 0.1), [[10, 20, 30, 80, 0.9]])
+
+
+def test_heads_are_told_apart_by_shape() -> None:
+    assert recognise((1, 84, 6300), (480, 640)) is YOLO
+    assert recognise((1, 5, 8400), (640, 640)) is YOLO
+    assert recognise((1, 3549, 85), (416, 416)) is YOLOX
+    for shape in [(1, 25200, 85), (1, 1000), (1, 84, 100)]:
+        with pytest.raises(SidewalkError, match="none of YOLOv8/11"):
+            recognise(shape, (640, 640))
+
+
+def test_a_cell_of_yolox_is_decoded_from_its_place_and_stride() -> None:
+    """Cell (row 1, column 2) of the stride-16 level of a 64x64 input, after 64 cells of stride 8."""
+    output = np.zeros((84, 85), np.float32)
+    output[64 + 4 + 2, :6] = [0.5, 0.25, np.log(2), np.log(3), 0.8, 0.5]
+    boxes = YOLOX.decode(output, (64, 64), 0, 0.1)
+    centre, half = np.array([2.5 * 16, 1.25 * 16]), np.array([16, 24])
+    np.testing.assert_allclose(boxes, [[*(centre - half), *(centre + half), 0.4]], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("picture", "size"), [((360, 480), (480, 640)), ((1080, 1920), (384, 640)), ((1080, 810), (640, 480))]
+)
+def test_the_input_is_the_smallest_rectangle_of_whole_strides(picture: tuple[int, int], size: tuple[int, int]) -> None:
+    assert Letterbox.rectangle(picture, 640).input == size
+
+
+@pytest.mark.parametrize("picture", [(360, 480), (333, 517), (2160, 3840), (7, 900)])
+@pytest.mark.parametrize("centred", [True, False])
+def test_boxes_come_back_to_where_they_were(picture: tuple[int, int], centred: bool) -> None:
+    box = Letterbox.fit(picture, (416, 640), centred)
+    height, width = picture
+    corners = np.array([[0, 0, width, height], [width / 4, height / 4, width / 2, height / 2]], np.float32)
+    factor = np.array([box.scaled[1] / width, box.scaled[0] / height] * 2)
+    there = corners * factor + np.array([*box.offset, *box.offset])
+    np.testing.assert_allclose(box.to_picture(there.astype(np.float32)), corners, atol=1e-2)
+    image = np.zeros((*picture, 3), np.uint8)
+    assert box.tensor(image, rgb=True, scale=1 / 255).shape == (1, 3, 416, 640)
+
+
+def test_what_is_no_detector_is_named(shared: Path, tmp_path: Path) -> None:
+    text = tmp_path / "model.onnx"
+    text.write_text("hello")
+    with pytest.raises(SidewalkError, match=r"model\.onnx: not an ONNX graph"):
+        create_detector(text)
+    pickle = tmp_path / "model.pt"
+    pickle.write_bytes(b"not a checkpoint")
+    with pytest.raises(SidewalkError, match=r"model\.pt: not a model that ultralytics can load") as caught:
+        create_detector(pickle, backend="ultralytics", device="cpu")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(SidewalkError, match="detector models are"):
+        create_detector(shared / "data" / "README.md")
+
+
+@pytest.mark.skipif(cuda_devices() > 0, reason="this machine has a GPU")
+@pytest.mark.parametrize("backend", ["auto", "ultralytics", "onnxruntime", "tensorrt"])
+def test_a_gpu_that_is_not_there_is_refused(
+    weights: Path, exported: Path, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIDEWALK_CACHE", str(exported.parents[1]))
+    for model in (weights, exported):
+        with pytest.raises(SidewalkError, match="cannot be had"):
+            create_detector(model, device="cuda", backend=backend)
