@@ -12,7 +12,7 @@ Commands, one a line on standard input (CAMERA is cam0, cam1, ... or `all`):
     stall CAMERA           send no more pictures, keep the connection    resume CAMERA
     kick CAMERA            close the clients' connections
     size CAMERA 320x240    another picture size for whoever connects next (and kicks those connected)
-    jump CAMERA SECONDS    the time stamps leap forward or back
+    jump CAMERA SECONDS    the time stamps leap forward, or back by no more than that
     loss CAMERA FRACTION   lose this share of the RTP packets
     quit
 
@@ -126,6 +126,26 @@ class Feed(threading.Thread):
             self.pictures.set_state(self.gst.State.NULL)
         self.pictures = None
 
+    def watch_payloader(self, payloader: Any) -> None:
+        """Let `jump` shift the RTP time stamps and them alone: the shift is undone behind the payloader."""
+
+        def shift(sign: int) -> Any:
+            def probe(_pad: Any, info: Any) -> Any:
+                offset = sign * int(self.jump * self.gst.SECOND)
+                if offset and info.type & self.gst.PadProbeType.BUFFER_LIST:
+                    packets = info.get_buffer_list()
+                    for position in range(packets.length()):
+                        packets.get(position).pts += offset
+                elif offset:
+                    info.get_buffer().pts += offset
+                return self.gst.PadProbeReturn.OK
+
+            return probe
+
+        kinds = self.gst.PadProbeType.BUFFER | self.gst.PadProbeType.BUFFER_LIST
+        payloader.get_static_pad("sink").add_probe(kinds, shift(1))
+        payloader.get_static_pad("src").add_probe(kinds, shift(-1))
+
     def _next_picture(self) -> bytes:
         if self.pictures is None:
             self.pictures = self._open_pictures()
@@ -173,7 +193,7 @@ class Feed(threading.Thread):
             return
         buffer = self.gst.Buffer.new_wrapped(picture)
         running = clock.get_time() - appsrc.get_base_time()
-        buffer.pts = max(0, running + int(self.jump * self.gst.SECOND))
+        buffer.pts = running
         buffer.duration = int(self.gst.SECOND / self.options.fps)
         appsrc.emit("push-buffer", buffer)
 
@@ -245,10 +265,10 @@ class FakeCamera:
         raw = f"video/x-raw,format=I420,width={width},height={height},framerate={fps}/1"
         encoders = {
             "h264": f"x264enc tune=zerolatency speed-preset=ultrafast threads=1 key-int-max={gop} bitrate={rate} "
-            "! video/x-h264,profile=baseline ! rtph264pay config-interval=-1 mtu=1200 pt=96",
+            "! video/x-h264,profile=baseline ! rtph264pay config-interval=-1 mtu=1200 pt=96 name=pay",
             "h265": f"x265enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} bitrate={rate} "
             'option-string="pools=1:frame-threads=1:repeat-headers=1:log-level=none" '
-            "! h265parse config-interval=-1 ! rtph265pay config-interval=-1 mtu=1200 pt=96",
+            "! h265parse config-interval=-1 ! rtph265pay config-interval=-1 mtu=1200 pt=96 name=pay",
         }
         return (
             f"( appsrc name=pictures is-live=true format=time block=false max-buffers=4 leaky-type=downstream "
@@ -259,6 +279,7 @@ class FakeCamera:
     def _configure(self, _factory: Any, media: Any, feed: Feed) -> None:
         element = media.get_element()
         appsrc = element.get_by_name("pictures")
+        feed.watch_payloader(element.get_by_name("pay"))
         feed.loss_element = element.get_by_name("pay0")
         feed.loss_element.set_property("drop-probability", feed.loss)
         feed.jump = 0.0
@@ -321,7 +342,9 @@ class FakeCamera:
                 for session in client.session_filter(None)
                 for media in session.filter(None)
             ]
-            return self.rtsp.RTSPFilterResult.REMOVE if paths or len(self.feeds) == 1 else self.rtsp.RTSPFilterResult.KEEP
+            return (
+                self.rtsp.RTSPFilterResult.REMOVE if paths or len(self.feeds) == 1 else self.rtsp.RTSPFilterResult.KEEP
+            )
 
         self.server.client_filter(choose)
 
@@ -365,9 +388,7 @@ def serve_silence(port: int, duration: float | None) -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", default="pattern", help="a video file, or `pattern`")
     parser.add_argument("--size", type=parse_size, default=(640, 360), help="picture size, 640x360")
     parser.add_argument("--fps", type=int, default=10)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import time as system
+
+EPOCH = system.time() - system.monotonic()
+"""Where this process places the monotonic clock on the wall clock; reader processes are told to use the same."""
+
 JUMP_SECONDS = 2.0
 """A time stamp that moves this much more or less than the wall clock has jumped."""
 DRIFT = 2e-4
 """Seconds a second by which a camera's clock may lag; crystals are good to a twentieth of a thousandth."""
+NOTABLE = 0.5
+"""Seconds backwards that are reported; less is the clock settling on its first frames."""
 STEP = 1e-3
 """Least seconds between two frames, once time had to be held."""
+
+
+def wall_clock(epoch: float = EPOCH) -> float:
+    """Epoch seconds that run evenly whatever is done to the system's clock while the program runs."""
+    return epoch + system.monotonic()
 
 
 class CaptureClock:
@@ -18,15 +30,16 @@ class CaptureClock:
     later frame exceeds it by is that frame's extra delay on the way. The difference may creep up slowly, for
     cameras whose clock is slow.
 
-    repairs: jumps of the camera's time stamps absorbed, and frames held because time would have run backwards.
+    not_before: time of the last frame before this clock took over.
+    repairs: jumps of the camera's time stamps absorbed, and frames held because time would have run far backwards.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, not_before: float = float("-inf")) -> None:
         self.repairs = 0
         self._offset: float | None = None
         self._last_pts: float | None = None
         self._last_arrival = 0.0
-        self._last_time = float("-inf")
+        self._last_time = not_before
 
     def restart(self) -> None:
         """Forget the camera's clock, as after a reconnection; time itself still never runs backwards."""
@@ -44,7 +57,7 @@ class CaptureClock:
             assert self._offset is not None
             time = min(pts + self._offset, arrival)
         if time <= self._last_time:
-            if time < self._last_time - STEP:
+            if time < self._last_time - NOTABLE:
                 self.repairs += 1
             time = self._last_time + STEP
         self._last_time = time

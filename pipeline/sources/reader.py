@@ -1,0 +1,293 @@
+"""The reader process of one camera: `python -m pipeline.sources.reader` opens, decodes and hands pictures over.
+
+A process of its own, because a decoder that hangs or crashes in C can then be ended from outside, and leaves
+nothing behind. It decodes everything a camera sends, so that the camera's buffers stay empty, and turns into
+BGR only what the program asks for: the newest picture at that moment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.sources.clock import CaptureClock, wall_clock
+from pipeline.sources.damage import DamageLog, KeyFrameGate, watch_decoder_log
+from pipeline.sources.failures import Failure, explain, failure, resolve
+from pipeline.sources.handover import (
+    Beat,
+    Counts,
+    Failed,
+    Open,
+    Opened,
+    Picture,
+    ReaderOptions,
+    SharedPicture,
+    Want,
+)
+
+if TYPE_CHECKING:
+    import av
+
+BEAT_SECONDS = 0.5
+QUEUE_FRAMES = 8
+"""Decoded frames that wait under `every_frame` before the camera has to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A decoded frame on its way out, still as the decoder left it."""
+
+    number: int
+    time: float
+    frame: av.VideoFrame
+    codec: str
+
+
+class Outbox:
+    """Frames from the decoder until the program wants them: the newest one, or all in order."""
+
+    def __init__(self, connection: Connection, picture: SharedPicture) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._connection = connection
+        self._picture = picture
+        self._waiting: deque[Decoded] = deque()
+        self._changed = threading.Condition()
+        self._wanted = False
+        self._rotate = 0
+        self._every_frame = False
+
+    def restart(self, options: ReaderOptions) -> None:
+        """Begin a connection: nothing waits, nothing is dropped yet."""
+        with self._changed:
+            self._waiting.clear()
+            self.dropped.clear()
+            self._rotate = options.rotate
+            self._every_frame = options.policy == "every_frame"
+
+    def put(self, decoded: Decoded) -> None:
+        """Offer a frame; blocks under `every_frame` while too many wait."""
+        with self._changed:
+            if self._every_frame:
+                self._changed.wait_for(lambda: len(self._waiting) < QUEUE_FRAMES)
+            elif self._waiting:
+                self._waiting.clear()
+                self.dropped["superseded"] += 1
+            self._waiting.append(decoded)
+            self._hand_over()
+
+    def want(self) -> None:
+        """The program is ready for one picture."""
+        with self._changed:
+            self._wanted = True
+            self._hand_over()
+
+    def send(self, message: Any) -> None:
+        """Send a message, whole, from any thread."""
+        with self._changed:
+            self._connection.send(message)
+
+    def _hand_over(self) -> None:
+        if not self._wanted or not self._waiting:
+            return
+        decoded = self._waiting.popleft()
+        self._wanted = False
+        image = decoded.frame.to_ndarray(format="bgr24")
+        if self._rotate:
+            image = np.rot90(image, -self._rotate // 90)
+        self._picture.write(image)
+        height, width = image.shape[:2]
+        time_base = decoded.frame.time_base
+        pts = decoded.frame.pts
+        self._connection.send(
+            Picture(decoded.number, width, height, decoded.time, pts, Fraction(time_base), decoded.codec)
+        )
+        self._changed.notify()
+
+
+class Reader:
+    """Runs one connection after another, as the program asks."""
+
+    def __init__(self, connection: Connection, picture: SharedPicture, damage: DamageLog) -> None:
+        self._connection = connection
+        self._outbox = Outbox(connection, picture)
+        self._damage = damage
+        self._orders: deque[Open] = deque()
+        self._ordered = threading.Event()
+        self._stage = ("idle", time.monotonic())
+        self._received = 0
+        self._clock = CaptureClock()
+
+    def serve(self) -> None:
+        """Never returns: the process ends when the program hangs up."""
+        threading.Thread(target=self._answer, name="postman", daemon=True).start()
+        while True:
+            self._enter("idle")
+            self._ordered.wait()
+            self._ordered.clear()
+            while self._orders:
+                order = self._orders.popleft()
+                ended = self._session(order)
+                self._outbox.send(Failed(ended.reason, ended.message, self._counts()))
+
+    def _answer(self) -> None:
+        last_beat = 0.0
+        try:
+            while True:
+                if self._connection.poll(BEAT_SECONDS / 2):
+                    message = self._connection.recv()
+                    if isinstance(message, Want):
+                        self._outbox.want()
+                    elif isinstance(message, Open):
+                        self._orders.append(message)
+                        self._ordered.set()
+                if time.monotonic() - last_beat >= BEAT_SECONDS:
+                    last_beat = time.monotonic()
+                    self._beat()
+        except (EOFError, OSError):
+            os._exit(0)
+
+    def _waited(self) -> float:
+        """Seconds for which the camera has been waited for in the present call."""
+        stage, since = self._stage
+        return time.monotonic() - since if stage in ("opening", "reading") else 0.0
+
+    def _beat(self) -> None:
+        stage, since = self._stage
+        self._outbox.send(Beat(stage, time.monotonic() - since, self._counts()))
+
+    def _enter(self, stage: str) -> None:
+        self._stage = (stage, time.monotonic())
+
+    def _counts(self) -> Counts:
+        return Counts(self._received, dict(self._outbox.dropped), self._clock.repairs)
+
+    def _session(self, order: Open) -> Failure:
+        options = order.options
+        self._outbox.restart(options)
+        self._received = 0
+        self._clock = CaptureClock(order.not_before)
+        opened = False
+        limit, waited = options.open_timeout, 0.0
+        try:
+            self._enter("resolving")
+            resolve(options.url)
+            self._enter("opening")
+            container = open_stream(options)
+            opened = True
+            limit = options.read_timeout
+            try:
+                self._read(container, options)
+            finally:
+                waited = self._waited()
+                self._enter("closing")
+                container.close()
+        except Exception as error:  # whatever it is, it ends this connection and not the process
+            # FFmpeg calls an answer that never came invalid data; only the clock tells the difference.
+            if (waited if opened else self._waited()) > 0.9 * limit:
+                return failure("no_data" if opened else "timeout")
+            return explain(error)
+        return failure("closed")
+
+    def _read(self, container: av.container.InputContainer, options: ReaderOptions) -> None:
+        if not container.streams.video:
+            raise ValueError("no video")
+        stream = container.streams.video[0]
+        codec = stream.codec_context
+        codec.thread_count = 1
+        rate = stream.average_rate or stream.guessed_rate
+        self._outbox.send(Opened(codec.name, codec.width or 0, codec.height or 0, rate and Fraction(rate)))
+        gate = KeyFrameGate()
+        announced = False
+        next_due = float("-inf")
+        for packet, arrival, damage_before in self._packets(container, stream, options):
+            try:
+                frames = packet.decode()
+                broken = packet.is_corrupt
+            except ValueError:
+                # FFmpeg's InvalidDataError: this picture is lost, the stream is not.
+                frames, broken = [], True
+            gate.packet(packet.is_keyframe, broken or self._damage.events != damage_before)
+            for frame in frames:
+                number = self._received
+                self._received += 1
+                pts = None if frame.pts is None else float(frame.pts * frame.time_base)
+                captured = self._clock.stamp(pts, arrival)
+                if not gate.passes(bool(frame.key_frame), frame.is_corrupt):
+                    self._outbox.dropped["corrupt"] += 1
+                elif options.fps is not None and captured < next_due:
+                    self._outbox.dropped["rate"] += 1
+                else:
+                    if options.fps is not None:
+                        # Half a period of tolerance keeps 5 of 10 frames a second at 5 and not at 3.3.
+                        next_due = max(next_due + 1 / options.fps, captured + 0.5 / options.fps)
+                    self._enter("delivering")
+                    self._outbox.put(Decoded(number, captured, frame, codec.name))
+                    if not announced:
+                        announced = True
+                        self._beat()
+
+    def _packets(
+        self, container: av.container.InputContainer, stream: av.VideoStream, options: ReaderOptions
+    ) -> Iterator[tuple[av.Packet, float, int]]:
+        """Packets to decode, with their arrival (epoch seconds) and the signs of damage seen before each.
+
+        A decoder that is behind gets key frames only.
+        """
+        # FFmpeg's parser gives an RTP picture out when the first bytes of the next one come.
+        held_back = options.url.startswith(("rtsp://", "rtsps://")) and stream.codec_context.name in ("h264", "hevc")
+        previous: float | None = None
+        catching_up = False
+        packets = container.demux(stream)
+        while True:
+            self._enter("reading")
+            damage_before = self._damage.events
+            asked = time.monotonic()
+            packet = next(packets, None)
+            if packet is None or packet.size == 0:
+                return
+            waited = time.monotonic() - asked
+            came = wall_clock(options.epoch)
+            arrival = previous if held_back and previous is not None else came
+            previous = came
+            pts = None if packet.pts is None else float(packet.pts * packet.time_base)
+            lag = self._clock.lag(pts, arrival)
+            if catching_up and packet.is_keyframe and lag < options.max_lag / 3:
+                catching_up = False
+            elif lag > options.max_lag and waited < 0.002 and options.policy == "newest":
+                catching_up = True
+            if catching_up and not packet.is_keyframe:
+                self._received += 1
+                self._outbox.dropped["decoder_behind"] += 1
+                continue
+            self._enter("decoding")
+            yield packet, arrival, damage_before
+
+
+def open_stream(options: ReaderOptions) -> av.container.InputContainer:
+    """Open a network stream with time limits that hold, for little delay. Raises OSError or ValueError."""
+    import av
+
+    settings = {"analyzeduration": "500000", "fpsprobesize": "0", "max_delay": "200000"}
+    if options.url.startswith(("rtsp://", "rtsps://")):
+        settings["rtsp_transport"] = options.transport
+    return av.open(options.url, options=settings, timeout=(options.open_timeout, options.read_timeout))
+
+
+def main() -> None:
+    """Serve on the inherited descriptors named on the command line: the pipe's, then the shared memory's."""
+    pipe, memory = (int(argument) for argument in sys.argv[1:3])
+    Reader(Connection(pipe), SharedPicture(memory), watch_decoder_log()).serve()
+
+
+if __name__ == "__main__":
+    main()
