@@ -49,13 +49,15 @@ def run(
     cameras = [*config.cameras, *(CameraConfig(url=source) for source in sources)]
     if not cameras:
         raise SidewalkError("no source given; name a file, a folder, an rtsp:// address or webcam:0")
-    if any(is_live(camera.url) for camera in cameras):
+    started = time.time()
+    opened = [] if any(is_camera(camera.url) for camera in cameras) else open_recordings(config, cameras)
+    if not opened or any(source.info.live for source in opened):
         from pipeline.live import run_live
 
+        for source in opened:
+            source.close()
         return run_live(config, cameras, Path(out), overwrite=overwrite, observer=observer)
 
-    started = time.time()
-    opened = open_recordings(config, cameras)
     folders = output_folders(Path(out), [source.info.camera for source in opened])
     for folder in folders.values():
         prepare_output(folder, overwrite)
@@ -77,8 +79,8 @@ def run(
     return report
 
 
-def is_live(url: str) -> bool:
-    """Whether a source is a camera: it never ends by itself, and the newest frame matters most."""
+def is_camera(url: str) -> bool:
+    """Whether an address can only be a camera's; of http:// the open stream tells."""
     return url.startswith(("rtsp://", "rtsps://", "webcam:"))
 
 

@@ -98,7 +98,7 @@ def _weights() -> Iterator[Finding]:
 
     try:
         recognizer = Recognizer.load("default")
-        yield Finding("attributes", "ok", f"{recognizer.name} on {recognizer.backend} ({recognizer.device})")
+        yield Finding("attributes", "ok", f"the weights that ship, on {recognizer.backend} ({recognizer.device})")
     except (ValueError, OSError) as error:
         yield Finding("attributes", "problem", str(error))
 

@@ -49,7 +49,7 @@ def write_record(
         "warnings": camera.warnings,
         "stages": report.times.summary(),
         "detector": {"name": models.detector.name, "device": models.detector.device},
-        "recognizer": describe_recognizer(models),
+        "recognizer": describe_recognizer(config, models),
         "video": {
             "width": camera.info.width,
             "height": camera.info.height,
@@ -64,12 +64,12 @@ def write_record(
     os.replace(partial, folder / "run.json")
 
 
-def describe_recognizer(models: Models) -> dict[str, Any] | None:
+def describe_recognizer(config: Config, models: Models) -> dict[str, Any] | None:
     """The attribute model's name and where it runs; None if attributes are switched off."""
     recognizer = models.recognizer
     if recognizer is None:
         return None
-    return {"name": recognizer.name, "backend": recognizer.backend, "device": recognizer.device}
+    return {"name": config.recognition.model, "backend": recognizer.backend, "device": recognizer.device}
 
 
 def versions() -> dict[str, str]:

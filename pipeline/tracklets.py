@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 REFERENCE_HEIGHT = 96.0
 """Pixels above which a taller person is not a better picture for the attribute model."""
-REFERENCE_SHARPNESS = 120.0
+REFERENCE_SHARPNESS = 400.0
 """Variance of the Laplacian of a crop in focus at model size; measured on surveillance clips."""
 CLOCK_TICK = 1e-3
 """Seconds by which rounded time stamps may fall short of the spacing."""

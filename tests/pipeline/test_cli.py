@@ -1,0 +1,26 @@
+"""What the command loads before it knows what is asked of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEAVY = ("torch", "ultralytics", "onnxruntime", "openvino", "supervision", "cv2", "av", "scipy", "matplotlib")
+
+
+def imported_by(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return {name for name in output.split() if "." not in name}
+
+
+def test_help_does_not_wait_for_the_models() -> None:
+    assert not imported_by("import pipeline.cli") & set(HEAVY)
+
+
+def test_importing_the_trackers_loads_nothing_heavy() -> None:
+    assert not imported_by("import trackers") & set(HEAVY)
+
+
+def test_importing_the_model_package_does_not_load_ultralytics() -> None:
+    assert "ultralytics" not in imported_by("import par_model, pipeline, pipeline.build, pipeline.engine")
