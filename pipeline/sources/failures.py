@@ -7,6 +7,8 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from pipeline.types import SidewalkError
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -47,6 +49,8 @@ def explain(error: BaseException) -> Failure:
     """
     import av.error
 
+    if isinstance(error, SidewalkError):
+        return failure("error", str(error))
     if isinstance(error, socket.gaierror):
         return failure("unknown_host")
     kinds: list[tuple[type[BaseException], str]] = [

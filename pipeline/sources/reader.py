@@ -274,8 +274,13 @@ class Reader:
 
 
 def open_stream(options: ReaderOptions) -> av.container.InputContainer:
-    """Open a network stream with time limits that hold, for little delay. Raises OSError or ValueError."""
+    """Open a network stream with time limits that hold, for little delay, or a webcam."""
     import av
+
+    if options.url.startswith("webcam:"):
+        from pipeline.sources.webcam import open_webcam
+
+        return open_webcam(int(options.url.removeprefix("webcam:")))
 
     settings = {"analyzeduration": "500000", "fpsprobesize": "0", "max_delay": "200000"}
     if options.url.startswith(("rtsp://", "rtsps://")):

@@ -17,6 +17,17 @@ PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 REAP_SECONDS = 2.0
 
 
+def child_environment() -> dict[str, str]:
+    """The environment of a child process that runs one of the package's modules."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(PACKAGE_ROOT), os.environ.get("PYTHONPATH")))),
+        # It handles pictures one at a time; thread pools would cost memory for nothing.
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
 class ReaderProcess:
     """One child running `pipeline.sources.reader`.
 
@@ -26,13 +37,6 @@ class ReaderProcess:
     def __init__(self) -> None:
         self.picture = SharedPicture()
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(PACKAGE_ROOT), os.environ.get("PYTHONPATH")))),
-            # A reader converts pictures one at a time; thread pools would cost memory for nothing.
-            "OPENBLAS_NUM_THREADS": "1",
-            "OMP_NUM_THREADS": "1",
-        }
         try:
             self._process = subprocess.Popen(
                 [
@@ -47,7 +51,7 @@ class ReaderProcess:
                 stdout=subprocess.DEVNULL,
                 # FFmpeg and tracebacks quote URLs, passwords included.
                 stderr=subprocess.DEVNULL,
-                env=environment,
+                env=child_environment(),
                 # Ctrl-C is for the program, which then ends its readers in order.
                 start_new_session=True,
             )

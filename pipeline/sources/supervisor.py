@@ -103,7 +103,7 @@ class CameraSupervisor:
         self.options = options
         self._stall_timeout = stall_timeout
         self._retry = retry
-        self._on_change = on_change
+        self.on_change = on_change
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"camera {camera}", daemon=True)
@@ -117,9 +117,7 @@ class CameraSupervisor:
         self._now = Counts()
         self._connections = 0
         self._reported: tuple[CameraState, str] | None = None
-        self._health = Health(
-            camera, CameraState.CONNECTING, "", "", time.time(), 0, 0, 0, {}, 0, 0, "", 0, 0, None
-        )
+        self._health = Health(camera, CameraState.CONNECTING, "", "", time.time(), 0, 0, 0, {}, 0, 0, "", 0, 0, None)
 
     def start(self) -> None:
         self._thread.start()
@@ -152,9 +150,13 @@ class CameraSupervisor:
                 reconnects=max(0, self._connections - 1),
             )
 
+    def stop(self) -> None:
+        """Tell the camera to end, without waiting for it."""
+        self._stop.set()
+
     def close(self, seconds: float = 2.0) -> None:
         """End the camera for good, within `seconds` even where its decoder hangs."""
-        self._stop.set()
+        self.stop()
         if self._thread.ident is not None:
             self._thread.join(seconds)
 
@@ -181,11 +183,9 @@ class CameraSupervisor:
         with self._lock:
             if (state, reason) == (self._health.state, self._health.reason):
                 return
-            self._health = replace(
-                self._health, state=state, reason=reason, message=message, since=time.time()
-            )
+            self._health = replace(self._health, state=state, reason=reason, message=message, since=time.time())
         self._report(state, reason, message)
-        self._on_change()
+        self.on_change()
 
     def _report(self, state: CameraState, reason: str, message: str) -> None:
         news = (state, reason)
@@ -276,7 +276,7 @@ class CameraSupervisor:
                 height=picture.height,
                 rate=self._rate,
             )
-        self._on_change()
+        self.on_change()
 
     def _abandon_reader(self) -> None:
         with self._lock:

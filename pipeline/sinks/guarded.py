@@ -1,0 +1,161 @@
+"""A live sink on its own: a queue that drops the oldest, a thread, and another try after a failure."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+
+from pipeline.sinks.base import Sink
+from pipeline.types import Frame, FrameResult, TrackSummary
+
+log = logging.getLogger("sidewalk.sink")
+
+
+class GuardedSink:
+    """Runs a sink in a thread, so that neither its slowness nor its failure reaches the pipeline.
+
+    make: makes the sink; called again after a failure. depth: frames that may wait (policy: drop_oldest);
+    retry_seconds, retry_longest: pause after a first failure, and the most it doubles to while failures go on;
+    what comes in a pause is dropped and counted. counts: written, dropped, errors, recoveries.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        name: str,
+        make: Callable[[], Sink],
+        counts: Counter[str],
+        *,
+        depth: int = 32,
+        retry_seconds: float = 2.0,
+        retry_longest: float = 30.0,
+    ) -> None:
+        self.camera = camera
+        self.name = name
+        self._make = make
+        self._counts = counts
+        self._depth = depth
+        self._retry_seconds = retry_seconds
+        self._retry_longest = retry_longest
+        self._failures = 0
+        self._retry_at = 0.0
+        self._waiting: deque[tuple[Frame, FrameResult] | TrackSummary] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._completed = True
+        self._sink: Sink | None = None
+        self._reported = ""
+        self._thread = threading.Thread(target=self._run, name=f"sink {camera}/{name}", daemon=True)
+        self._thread.start()
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
+        self._put((frame, result))
+
+    def end_track(self, summary: TrackSummary) -> None:
+        self._put(summary)
+
+    def close(self, completed: bool = True) -> None:
+        """Let it finish what waits, for at most a moment."""
+        self.end(completed)
+        self.join(2.0)
+
+    def end(self, completed: bool = True) -> None:
+        """Say that nothing more comes, without waiting."""
+        with self._changed:
+            self._closing = True
+            self._completed = completed
+            self._changed.notify()
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the last data to be written; False where the sink is abandoned instead."""
+        self._thread.join(max(seconds, 0.0))
+        if self._thread.is_alive():
+            log.warning(
+                "did not close in time and is abandoned",
+                extra={"camera": self.camera, "event": "sink_abandoned", "reason": self.name},
+            )
+        return not self._thread.is_alive()
+
+    def _put(self, item: tuple[Frame, FrameResult] | TrackSummary) -> None:
+        with self._changed:
+            if self._closing:
+                return
+            if len(self._waiting) >= self._depth:
+                self._drop_oldest()
+            self._waiting.append(item)
+            self._changed.notify()
+
+    def _drop_oldest(self) -> None:
+        """Frames go first: a track's end comes only once."""
+        for position, item in enumerate(self._waiting):
+            if not isinstance(item, TrackSummary):
+                del self._waiting[position]
+                break
+        else:
+            self._waiting.popleft()
+        self._counts["dropped"] += 1
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closing)
+                if not self._waiting:
+                    break
+                item = self._waiting.popleft()
+            if self._failures and time.monotonic() < self._retry_at:
+                self._counts["dropped"] += 1
+                continue
+            self._attempt(item)
+        self._close_sink(self._completed)
+
+    def _attempt(self, item: tuple[Frame, FrameResult] | TrackSummary) -> None:
+        try:
+            if self._sink is None:
+                self._sink = self._make()
+            if isinstance(item, TrackSummary):
+                self._sink.end_track(item)
+            else:
+                self._sink.write(*item)
+        except Exception as error:
+            self._counts["dropped"] += 1
+            self._fail(error)
+        else:
+            self._counts["written"] += 1
+            if self._failures:
+                self._failures = 0
+                self._reported = ""
+                self._counts["recoveries"] += 1
+                log.info(
+                    f"{self.name} works again",
+                    extra={"camera": self.camera, "event": "sink_recovered", "reason": self.name},
+                )
+
+    def _fail(self, error: Exception) -> None:
+        from pipeline.sources.url import redact
+
+        self._counts["errors"] += 1
+        pause = min(self._retry_seconds * 2 ** min(self._failures, 20), self._retry_longest)
+        self._failures += 1
+        self._retry_at = time.monotonic() + pause
+        text = redact(f"{self.name} failed: {type(error).__name__}: {error}")
+        # The same failure over and over is news once.
+        log.log(
+            logging.DEBUG if text == self._reported else logging.WARNING,
+            f"{text}; its data is dropped until it works again",
+            extra={"camera": self.camera, "event": "sink_failed", "reason": self.name},
+        )
+        self._reported = text
+        self._close_sink(completed=False)
+
+    def _close_sink(self, completed: bool) -> None:
+        sink, self._sink = self._sink, None
+        if sink is None:
+            return
+        try:
+            sink.close(completed)
+        except Exception as error:
+            # What broke the sink also breaks its closing; the first message said why.
+            log.debug(f"closing {self.name}: {type(error).__name__}", extra={"camera": self.camera})
