@@ -1,0 +1,71 @@
+"""Output folders and files: earlier results are not overwritten unasked, half-written ones not left looking whole."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.types import SidewalkError
+
+PARTIAL = ".partial"
+
+RESULTS = ("overlay.mp4", "frames.jsonl", "tracks.jsonl", "tracks.csv", "mot.txt", "run.json")
+SEGMENTS = ("overlay-[0-9]*.mp4", "frames-[0-9]*.jsonl")
+"""Files of a long live run, one a stretch of time."""
+
+
+def prepare_output(folder: str | Path, overwrite: bool = False) -> Path:
+    """Make the folder ready for a run's files.
+
+    overwrite: remove what an earlier run left there; nothing else is touched.
+    Raises SidewalkError for a place that cannot be written and for one that holds an earlier run.
+    """
+    folder = Path(folder)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    earlier = earlier_results(folder)
+    if earlier and not overwrite:
+        names = ", ".join(path.name for path in earlier[:3]) + (", ..." if len(earlier) > 3 else "")
+        raise SidewalkError(
+            f"{folder}: holds the results of an earlier run ({names}); give --overwrite or another --out"
+        )
+    with writing(folder):
+        for path in earlier:
+            path.unlink()
+    return folder
+
+
+def earlier_results(folder: Path) -> list[Path]:
+    """Files in the folder that a run of Sidewalk wrote, whole or partial."""
+    patterns = [*RESULTS, *SEGMENTS]
+    found = {path for name in patterns for end in ("", PARTIAL) for path in folder.glob(name + end)}
+    return sorted(path for path in found if path.is_file())
+
+
+def partial(path: Path) -> Path:
+    """The name a file bears while it is written."""
+    return path.with_name(path.name + PARTIAL)
+
+
+def finish(path: Path, completed: bool) -> None:
+    """Give a written file its final name, unless it is incomplete."""
+    if completed:
+        with writing(path):
+            os.replace(partial(path), path)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Failures of the file system become one-line errors that name the path and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SidewalkError(
+            f"{path}: cannot be written ({reason}); check permissions and free space, or choose another --out"
+        ) from error
