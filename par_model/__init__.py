@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from par_model.checkpoint import load, save
     from par_model.config import ModelConfig, Preprocessing
-    from par_model.errors import BackendError, CheckpointError, SchemaError
+    from par_model.errors import CheckpointError, ParityError, SchemaError
+    from par_model.features import CropFeature
     from par_model.model import VTFPAR, build
+    from par_model.openpar import from_openpar, to_openpar
+    from par_model.recognizer import Recognizer
     from par_model.schema import Schema, load_schema
 
 _HOMES = {
@@ -21,23 +24,31 @@ _HOMES = {
     "save": "checkpoint",
     "Schema": "schema",
     "load_schema": "schema",
-    "BackendError": "errors",
+    "from_openpar": "openpar",
+    "to_openpar": "openpar",
+    "Recognizer": "recognizer",
+    "CropFeature": "features",
+    "ParityError": "errors",
     "CheckpointError": "errors",
     "SchemaError": "errors",
 }
 
 __all__ = [
     "VTFPAR",
-    "BackendError",
     "CheckpointError",
+    "CropFeature",
     "ModelConfig",
+    "ParityError",
     "Preprocessing",
+    "Recognizer",
     "Schema",
     "SchemaError",
     "build",
+    "from_openpar",
     "load",
     "load_schema",
     "save",
+    "to_openpar",
 ]
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,18 +42,25 @@ def save(
         narrow = half and tensor.is_floating_point() and not name.startswith(keep) and ".running_" not in name
         tensors[name] = tensor.detach().cpu().to(torch.float16 if narrow else tensor.dtype).contiguous()
     tensors |= {LEFTOVER + name: tensor.detach().cpu().contiguous() for name, tensor in model.leftovers.items()}
-    header = {
-        "format": FORMAT,
-        "version": VERSION,
-        "config": json.dumps(model.config.as_dict()),
-        "schema": json.dumps(model.schema.as_dict()),
-        "metadata": json.dumps(model.metadata | dict(metadata or {})),
-        "crc32": f"{_crc32(tensors):08x}",
-    }
+    model.fingerprint = f"{_crc32(tensors):08x}"
+    header = describe(model)
+    header["metadata"] = json.dumps(model.metadata | dict(metadata or {}))
     partial = Path(f"{os.fspath(path)}.partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.clone() for name, tensor in tensors.items()}, partial, metadata=header)
     partial.replace(path)
+
+
+def describe(model: VTFPAR) -> dict[str, str]:
+    """What a file made from a model says about it, as the strings its header holds."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": json.dumps(model.config.as_dict()),
+        "schema": json.dumps(model.schema.as_dict()),
+        "metadata": json.dumps(model.metadata),
+        "crc32": model.fingerprint,
+    }
 
 
 def load(path: str | os.PathLike[str]) -> VTFPAR:
@@ -71,45 +77,65 @@ def load(path: str | os.PathLike[str]) -> VTFPAR:
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Checked header (config, schema and metadata parsed from JSON) and tensors of a native checkpoint."""
-    from safetensors import SafetensorError, safe_open
+    """Checked header (see `parse_header`) and tensors of a native checkpoint."""
+    name = os.fspath(path)
+    header = read_header(path)
+    with _opened(name) as file:
+        try:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
+        except Exception as error:  # the reader raises many kinds for a bad file
+            raise CheckpointError(f"{name} is damaged ({_line(error)})") from error
+    if header.get("crc32") != f"{_crc32(tensors):08x}":
+        raise CheckpointError(f"{name} is damaged: its tensors do not match their checksum; fetch it again")
+    return header, tensors
 
+
+def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Header of a native checkpoint, without its tensors."""
     name = os.fspath(path)
     if not Path(name).is_file():
         raise CheckpointError(f"{name}: there is no such checkpoint")
-    with open(name, "rb") as file:
-        start = file.read(4)
-    if start[:2] in (b"PK", b"\x80\x02", b"\x80\x04", b"\x80\x05"):
+    with open(name, "rb") as raw:
+        start = raw.read(2)
+    if start in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise CheckpointError(f"{name} is a PyTorch pickle; convert it once with tools/convert_openpar.py")
-    try:
-        with safe_open(name, framework="pt") as file:
-            header = dict(file.metadata() or {})
-            if header.get("format") != FORMAT:
-                raise CheckpointError(f"{name} is a safetensors file but not an attribute model of this project")
-            if header.get("version") != VERSION:
-                raise CheckpointError(
-                    f"{name} has format version {header.get('version')!r:.20}; this release reads version {VERSION}"
-                )
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
-    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, TypeError, MemoryError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{name} is damaged or no safetensors file ({_line(error)})") from error
-    if header.get("crc32") != f"{_crc32(tensors):08x}":
-        raise CheckpointError(f"{name} is damaged: its tensors do not match their checksum; fetch it again")
+    with _opened(name) as file:
+        return parse_header(file.metadata() or {}, name)
+
+
+def parse_header(header: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Config, schema and metadata parsed from JSON, in a header of this format and version.
+
+    name: of the file, for the error. Raises CheckpointError.
+    """
+    if header.get("format") != FORMAT:
+        raise CheckpointError(f"{name} is no attribute model of this project")
+    if header.get("version") != VERSION:
+        version = str(header.get("version"))[:20]
+        raise CheckpointError(f"{name} has format version {version}; this release reads version {VERSION}")
+    parsed: dict[str, Any] = dict(header)
     for part in ("config", "schema", "metadata"):
         try:
-            header[part] = json.loads(header[part])
+            parsed[part] = json.loads(header[part])
         except (KeyError, ValueError, RecursionError) as error:
             raise CheckpointError(f"{name} is damaged: its {part} cannot be read") from error
-    return header, tensors
+    if not isinstance(parsed["metadata"], dict):
+        raise CheckpointError(f"{name} is damaged: its metadata is not a mapping")
+    return parsed
+
+
+def _opened(name: str) -> Any:
+    from safetensors import safe_open
+
+    try:
+        return safe_open(name, framework="pt")
+    except Exception as error:  # the reader raises many kinds for a bad file
+        raise CheckpointError(f"{name} is damaged or no safetensors file ({_line(error)})") from error
 
 
 def _assemble(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> VTFPAR:
     config = ModelConfig.from_dict(header["config"])
     schema = Schema.from_dict(header["schema"])
-    if not isinstance(header["metadata"], dict):
-        raise CheckpointError("its metadata is not a mapping")
     with torch.device("meta"):  # no memory is spent on sizes that the tensors may not bear out
         model = build(config, schema, torch.empty(config.attributes, config.text_width))
     expected = model.state_dict()
@@ -124,6 +150,7 @@ def _assemble(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> VTFPA
     model.load_state_dict(wide, assign=True)
     model.backbone.freeze(True)
     model.metadata = dict(header["metadata"])
+    model.fingerprint = header["crc32"]
     model.leftovers = {n.removeprefix(LEFTOVER): t for n, t in tensors.items() if n.startswith(LEFTOVER)}
     return model.eval()
 
@@ -146,7 +173,7 @@ def _crc32(tensors: Mapping[str, Tensor]) -> int:
     for name in sorted(tensors):
         tensor = tensors[name]
         total = zlib.crc32(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode(), total)
-        total = zlib.crc32(tensor.contiguous().view(-1).view(torch.uint8).numpy().astype(np.uint8, copy=False), total)
+        total = zlib.crc32(tensor.contiguous().view(-1).view(torch.uint8).numpy().data, total)
     return total
 
 

@@ -9,5 +9,5 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be read, is damaged, or belongs to something else."""
 
 
-class BackendError(ValueError):
-    """A device, runtime or exported graph that was asked for and cannot be had."""
+class ParityError(ValueError):
+    """An exported graph that has not been shown to give the numbers of the model it was made from."""

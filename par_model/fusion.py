@@ -33,7 +33,7 @@ class FusionTransformer(nn.Module):
 
     def sequence(self, text: Tensor, visual: Tensor) -> Tensor:
         """text: (A, text width); visual: (B, 1 + N, D). Returns (B, A + 1 + N, D)."""
-        words = self.word_embed(text.to(visual.dtype)).expand(visual.shape[0], -1, -1)
+        words = self.word_embed(text).to(visual.dtype).expand(visual.shape[0], -1, -1)
         return torch.cat([words, visual], dim=1)
 
     def forward(self, text: Tensor, visual: Tensor, columns: Tensor | None = None) -> Tensor:

@@ -83,4 +83,5 @@ def instance_scores(
 
 
 def _harmonic(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
-    return 2 * precision * recall / (precision + recall + EPS)
+    f1: np.ndarray = 2 * precision * recall / (precision + recall + EPS)
+    return f1

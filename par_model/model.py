@@ -32,6 +32,7 @@ class VTFPAR(nn.Module):
     """Video pedestrian attributes from T crops of one person (VTFPAR++, Wang et al., arXiv 2404.17929).
 
     text_features: (A, text width), constants computed once from the schema's words.
+    metadata: JSON values about the weights that travel with them; fingerprint: checksum of the file they came from.
     leftovers: tensors of a public checkpoint that have no part in the model, kept so that it can be written back.
     """
 
@@ -67,6 +68,7 @@ class VTFPAR(nn.Module):
         self.fusion = fusion
         self.head = head
         self.metadata: dict[str, object] = {}
+        self.fingerprint = ""
         self.leftovers: dict[str, Tensor] = {}
         stripes = 2 * len(config.taps) * config.side_width
         self.register_buffer("text_features", text_features.detach().float())

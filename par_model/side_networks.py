@@ -146,6 +146,7 @@ class TemporalSideNetwork(nn.Module):
             if lengths is None:
                 x = after
             else:
-                counts = (lengths > t).repeat_interleave(taps)[:, None, None]
+                counts = (lengths > t)[:, None].expand(batch, taps).reshape(-1, 1, 1)
                 x = torch.where(counts, after, x)
-        return x.unflatten(0, (batch, taps))
+        result: Tensor = x.view(batch, taps, *x.shape[1:])
+        return result

@@ -36,13 +36,9 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
         """x: (B, N, D); rows: (K,) tokens that ask, None for all. Returns (B, N or K, D)."""
-        width = x.shape[-1]
-        if rows is None:
-            q, k, v = self.qkv(x).chunk(3, dim=-1)
-        else:
-            weight, bias = self.qkv.weight, self.qkv.bias
-            q = F.linear(x[:, rows], weight[:width], bias[:width])
-            k, v = F.linear(x, weight[width:], bias[width:]).chunk(2, dim=-1)
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        if rows is not None:
+            q = q[:, rows]
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
         mixed = F.scaled_dot_product_attention(q, k, v)
         return self.proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
@@ -109,6 +105,6 @@ def resize_positions(
     """Bicubic interpolation of grid positions. positions: (source rows * columns, D) -> (target rows * columns, D)."""
     if source == target:
         return positions
-    grid = positions.float().unflatten(0, source).permute(2, 0, 1)[None]
+    grid = positions.float().view(*source, -1).permute(2, 0, 1)[None]
     grid = F.interpolate(grid, size=target, mode="bicubic", align_corners=False, antialias=antialias)
     return grid[0].flatten(1).T.contiguous()

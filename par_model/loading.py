@@ -1,0 +1,83 @@
+"""Which runtime a recogniser gets: a checkpoint in PyTorch, or proven graphs that lie beside it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Literal
+
+from par_model.checkpoint import load, parse_header, read_header
+from par_model.config import ModelConfig
+from par_model.errors import CheckpointError, ParityError
+from par_model.graph import Backend as GraphBackend
+from par_model.graph import DeviceError, GraphError
+from par_model.parity import check_parity
+from par_model.runtimes import GraphRuntime, Runtime, Storage, TorchRuntime, torch_device
+from par_model.schema import Schema
+
+Backend = Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"]
+
+log = logging.getLogger("sidewalk")
+
+
+def default_checkpoint() -> Path:
+    """Where the weights that ship lie."""
+    return Path(__file__).resolve().parent / "weights" / "default.safetensors"
+
+
+def load_runtime(
+    path: str | os.PathLike[str],
+    device: str,
+    *,
+    backend: Backend,
+    threads: int | None,
+    storage: Storage,
+    unproven: bool,
+) -> tuple[Runtime, ModelConfig, Schema]:
+    """See `Recognizer.load`. Graphs of `NAME.safetensors` lie in the folder `NAME` beside it."""
+    checkpoint = default_checkpoint() if os.fspath(path) == "default" else Path(path)
+    if checkpoint.is_dir():
+        if backend == "torch":
+            raise CheckpointError(f"{checkpoint} holds graphs; give the .safetensors checkpoint to run PyTorch")
+        return load_graphs(checkpoint, device, backend, threads, storage, unproven)
+    header = read_header(checkpoint)
+    folder = checkpoint.with_suffix("")
+    if backend != "auto" and backend != "torch":
+        if not folder.is_dir():
+            raise CheckpointError(
+                f"{checkpoint} has no graphs beside it for {backend}; run tools/export_onnx.py {checkpoint} -o {folder}"
+            )
+        return load_graphs(folder, device, backend, threads, storage, unproven, header["crc32"])
+    if backend == "auto" and folder.is_dir() and torch_device(device) == "cpu":
+        try:
+            return load_graphs(folder, "cpu", "auto", threads, storage, unproven, header["crc32"])
+        except (CheckpointError, DeviceError, GraphError, ParityError) as error:
+            log.warning("%s; PyTorch runs %s instead", error, checkpoint.name)
+    model = load(checkpoint)
+    if threads is not None and torch_device(device) == "cpu":
+        import torch
+
+        torch.set_num_threads(threads)
+    return TorchRuntime(model, device, storage), model.config, model.schema
+
+
+def load_graphs(
+    folder: Path,
+    device: str,
+    backend: GraphBackend,
+    threads: int | None,
+    storage: Storage,
+    unproven: bool,
+    crc32: str | None = None,
+) -> tuple[Runtime, ModelConfig, Schema]:
+    """crc32: of the checkpoint that the graphs must come from, None for any."""
+    runtime = GraphRuntime.load(folder, device, backend, threads, storage)
+    encoder, head = runtime.encoder, runtime.head
+    if not unproven:
+        check_parity(folder, f"{runtime.backend}-{runtime.device.partition(':')[0]}")
+    header = parse_header(encoder.metadata, str(encoder.path))
+    if head.metadata.get("crc32") != header.get("crc32") or crc32 not in (None, header.get("crc32")):
+        raise CheckpointError(f"{folder} holds graphs of other weights; run tools/export_onnx.py again")
+    config, schema = ModelConfig.from_dict(header["config"]), Schema.from_dict(header["schema"])
+    return runtime, config, schema

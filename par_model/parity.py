@@ -1,0 +1,155 @@
+"""The parity gate: graphs are served only where they give the numbers of the model they were made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from par_model.errors import ParityError
+from par_model.model import VTFPAR
+from par_model.schema import Schema
+
+Precision = Literal["fp32", "fp16", "int8"]
+GRAPHS = ("frame_encoder.onnx", "clip_head.onnx")
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How one runtime's numbers compare with PyTorch's.
+
+    difference: greatest difference of a probability; flipped: labels that differ although the reference is not within
+    0.02 of a threshold or a tie; agreement: share of equal labels of each group.
+    """
+
+    difference: float
+    flipped: int
+    agreement: dict[str, float]
+    passed: bool
+
+
+LIMITS: dict[Precision, float] = {"fp32": 1e-4, "fp16": 2e-2, "int8": 2e-2}
+"""Greatest difference of a probability that is let through."""
+
+MARGIN = 0.02
+
+
+def prove(
+    model: VTFPAR,
+    folder: str | os.PathLike[str],
+    *,
+    precision: Precision = "fp32",
+    crops: Sequence[np.ndarray] = (),
+    count: int = 24,
+) -> dict[str, Parity]:
+    """Compare the graphs of a folder with the model on every runtime this machine has, and write `parity.json`.
+
+    count: random crops beside the real ones. Returns {`backend-device`: parity}.
+    """
+    from par_model.recognizer import Recognizer
+    from par_model.runtimes import GraphRuntime, TorchRuntime
+
+    folder = Path(folder)
+    samples = [*crops, *random_crops(count)]
+    reference = Recognizer(TorchRuntime(model, "cpu", "fp32"), model.config, model.schema)
+    wanted = _read_windows(reference, samples)
+    parities: dict[str, Parity] = {}
+    for backend, device in _runtimes():
+        runtime = GraphRuntime.load(folder, device, backend, None, "fp32")
+        found = _read_windows(Recognizer(runtime, model.config, model.schema), samples)
+        parities[f"{backend}-{device}"] = compare(model.schema, wanted, found, LIMITS[precision])
+    report = {
+        "precision": precision,
+        "limit": LIMITS[precision],
+        "crops": {"real": len(crops), "random": count},
+        "graphs": {name: _sha256(folder / name) for name in GRAPHS},
+        "runtimes": {name: asdict(parity) for name, parity in parities.items()},
+    }
+    (folder / "parity.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+    return parities
+
+
+def check_parity(folder: Path, runtime: str) -> None:
+    """Raise ParityError unless `parity.json` says that these very graphs passed on `runtime` (`backend-device`)."""
+    remedy = f"run tools/export_onnx.py --check {folder} on this machine"
+    try:
+        report = json.loads((folder / "parity.json").read_text(encoding="utf-8"))
+        hashes, outcomes = dict(report["graphs"]), dict(report["runtimes"])
+    except FileNotFoundError:
+        raise ParityError(f"{folder} has no parity.json: its graphs are unproven; {remedy}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ParityError(f"{folder / 'parity.json'} cannot be read; {remedy}") from error
+    for name in GRAPHS:
+        if not (folder / name).is_file() or hashes.get(name) != _sha256(folder / name):
+            raise ParityError(f"{folder / name} is not the graph that parity.json speaks of; {remedy}")
+    outcome = outcomes.get(runtime)
+    if not isinstance(outcome, dict):
+        raise ParityError(f"{folder}: its graphs were not proven on {runtime}; {remedy}")
+    if outcome.get("passed") is not True:
+        raise ParityError(
+            f"{folder}: its graphs failed on {runtime} (probabilities differ by {outcome.get('difference')}, "
+            f"{outcome.get('flipped')} labels flipped); use the checkpoint itself or another backend"
+        )
+
+
+def compare(schema: Schema, wanted: np.ndarray, found: np.ndarray, limit: float) -> Parity:
+    """wanted, found: (N, A) probabilities of the reference and of the runtime under test."""
+    difference = float(np.abs(wanted - found).max()) if np.isfinite(found).all() else float("inf")
+    expected, labels = schema.labels(wanted), schema.labels(found)
+    flipped, agreement = 0, {}
+    for group in schema.groups:
+        shares = np.sort(schema.shares(wanted, group), axis=1)
+        equal = np.array([a[group.name].value == b[group.name].value for a, b in zip(expected, labels)])
+        if group.kind == "binary":
+            present = schema.shares(wanted, group)[:, 1]
+            clear = np.minimum(np.abs(present - group.below), np.abs(present - group.above)) > MARGIN
+        else:
+            clear = (np.abs(shares[:, -1] - group.above) > MARGIN) & (shares[:, -1] - shares[:, -2] > MARGIN)
+        flipped += int((~equal & clear).sum())
+        agreement[group.name] = round(float(equal.mean()), 4)
+    return Parity(difference, flipped, agreement, difference <= limit and flipped == 0)
+
+
+def random_crops(count: int, seed: int = 0) -> list[np.ndarray]:
+    """Crops of many shapes: blocks of colour under noise."""
+    rng = np.random.default_rng(seed)
+    crops = []
+    for _ in range(count):
+        height, width = int(rng.integers(40, 400)), int(rng.integers(20, 200))
+        blocks = rng.integers(0, 256, (rng.integers(2, 9), rng.integers(2, 5), 3))
+        rows = np.linspace(0, len(blocks) - 1e-6, height).astype(int)
+        columns = np.linspace(0, blocks.shape[1] - 1e-6, width).astype(int)
+        noise = rng.normal(0.0, 12.0, (height, width, 3))
+        crops.append(np.clip(blocks[rows][:, columns] + noise, 0, 255).astype(np.uint8))
+    return crops
+
+
+def _read_windows(recognizer: Any, crops: Sequence[np.ndarray]) -> np.ndarray:
+    """Probabilities of windows of all lengths over the crops."""
+    features = recognizer.encode(crops)
+    frames = recognizer.frames
+    windows = [features[max(0, end - 1 - end % frames) : end] for end in range(1, len(features) + 1)]
+    return np.asarray(recognizer.recognize(windows))
+
+
+def _runtimes() -> Iterator[tuple[Any, str]]:
+    """(backend, device) of all runtimes this machine has."""
+    from importlib.util import find_spec
+
+    from par_model.graph import cuda_devices
+
+    yield "onnxruntime", "cpu"
+    if find_spec("openvino") is not None:
+        yield "openvino", "cpu"
+    if cuda_devices():
+        yield "onnxruntime", "cuda"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,101 @@
+"""The recogniser for streams: every crop is encoded once, every window of crops is decided from what was kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from par_model.config import ModelConfig
+from par_model.features import CropFeature
+from par_model.loading import Backend, load_runtime
+from par_model.preprocess import CropBatch
+from par_model.runtimes import Runtime, Storage, Window
+from par_model.schema import Decision, Schema
+
+
+class Recognizer:
+    """Attributes of people from windows of 1 to `frames` crops, on any runtime.
+
+    schema: what is asked, less what is switched off; frames: longest window; device: `cpu` or `cuda:N`;
+    backend: `torch`, `onnxruntime`, `openvino` or `tensorrt`, as chosen.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        config: ModelConfig,
+        schema: Schema,
+        *,
+        without: Iterable[str] = (),
+        batch: int = 32,
+    ) -> None:
+        """without: groups that are neither computed nor returned (`sensitive` for all sensitive ones).
+
+        batch: crops or windows a run of the model; more are run in turn.
+        """
+        self._runtime = runtime
+        self.config = config
+        self.schema = schema.without(without)
+        self.frames = config.frames
+        self.device, self.backend = runtime.device, runtime.backend
+        self._columns = schema.columns(self.schema)
+        self._batch = batch
+        self._crops = CropBatch(config.image_size, config.preprocessing, batch)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str] = "default",
+        device: str = "auto",
+        *,
+        backend: Backend = "auto",
+        without: Iterable[str] = (),
+        threads: int | None = None,
+        storage: Storage = "auto",
+        batch: int = 32,
+        unproven: bool = False,
+    ) -> Recognizer:
+        """A recogniser from a checkpoint, a folder of exported graphs, or `default`, the weights that ship.
+
+        device: `auto`, `cpu`, `cuda` or `cuda:N`; what is asked for and cannot be had is an error.
+        backend: `auto` takes, on a CPU, graphs that lie beside the checkpoint and pass their parity check
+        (OpenVINO, else ONNX Runtime), and PyTorch otherwise.
+        threads: CPU threads, None for the backend's choice. storage: `fp16` halves what a crop keeps; `auto` does so
+        on a GPU. unproven: run graphs whose parity check failed or is missing.
+
+        Raises CheckpointError, GraphError, ParityError or DeviceError, each one line.
+        """
+        runtime, config, schema = load_runtime(
+            path, device, backend=backend, threads=threads, storage=storage, unproven=unproven
+        )
+        return cls(runtime, config, schema, without=without, batch=batch)
+
+    def encode(self, crops: Sequence[np.ndarray]) -> list[CropFeature]:
+        """crops: BGR uint8 (H, W, 3) of any sizes and number. One feature a crop."""
+        features: list[CropFeature] = []
+        for start in range(0, len(crops), self._batch):
+            features += self._runtime.encode(self._crops.fill(crops[start : start + self._batch]))
+        return features
+
+    def logits(self, sequences: Sequence[Window]) -> np.ndarray:
+        """sequences: N windows of 1 to `frames` features, oldest first. Returns (N, A) float32, not calibrated."""
+        for i, window in enumerate(sequences):
+            if not 1 <= len(window) <= self.frames:
+                raise ValueError(f"sequence {i} has {len(window)} crops; this model takes 1 to {self.frames}")
+        result = np.empty((len(sequences), len(self._columns)), dtype=np.float32)
+        for start in range(0, len(sequences), self._batch):
+            part = sequences[start : start + self._batch]
+            result[start : start + len(part)] = self._runtime.decide(part, self._columns)
+        return result
+
+    def recognize(self, sequences: Sequence[Window]) -> np.ndarray:
+        """sequences: N windows of 1 to `frames` features, oldest first. Returns calibrated probabilities (N, A)."""
+        scaled = self.logits(sequences) / self.schema.temperatures
+        probabilities: np.ndarray = 1.0 / (1.0 + np.exp(-np.clip(scaled, -80.0, 80.0)))
+        return probabilities.astype(np.float32)
+
+    def labels(self, probabilities: np.ndarray) -> list[dict[str, Decision]]:
+        """One {group: (value or None, probability)} a row, by the thresholds stored with the weights."""
+        return self.schema.labels(probabilities)
