@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +31,15 @@ PACKAGES = (
 
 
 def write_record(
-    folder: Path, config: Config, models: Models, camera: CameraReport, report: RunReport, started: float
+    folder: Path,
+    config: Config,
+    models: Models,
+    camera: CameraReport,
+    report: RunReport,
+    started: float,
+    live: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write `folder`/run.json for one camera. started: epoch seconds."""
+    """Write `folder`/run.json for one camera. started: epoch seconds; live: what only a live run has to say."""
     record = {
         "source": redact(camera.info.uri),
         "camera": camera.info.camera,
@@ -59,6 +66,8 @@ def write_record(
         "versions": versions(),
         "configuration": redacted(config),
     }
+    if live is not None:
+        record["live"] = dict(live)
     partial = folder / "run.json.partial"
     partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, folder / "run.json")

@@ -98,6 +98,12 @@ class Recent:
         self._trim()
         return len(self._samples) / self._seconds
 
+    @property
+    def total_rate(self) -> float:
+        """Sum of the samples a second."""
+        self._trim()
+        return sum(value for _, value in self._samples) / self._seconds
+
 
 class CameraMeter:
     """One camera's share of the run. delay: seconds from capture to result; dropped: by reason, after the reader."""

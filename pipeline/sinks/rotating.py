@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.sinks.base import Sink
+from pipeline.sinks.jsonl import line
+from pipeline.sinks.output import finish, partial, writing
+from pipeline.sinks.tracks import track_record
 from pipeline.types import Frame, FrameResult, TrackSummary
 
 
@@ -54,7 +57,31 @@ class RotatingSink:
         first = self._path.with_name(self._path.name.replace("STAMP", stamp))
         first.parent.mkdir(parents=True, exist_ok=True)
         path, number = first, 2
-        while path.exists():
+        while path.exists() or partial(path).exists():
             path = first.with_name(f"{first.stem}-{number}{first.suffix}")
             number += 1
         return path
+
+
+class TrackLinesSink:
+    """tracks-*.jsonl: a line for each person who left during the file's period."""
+
+    name = "tracks"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with writing(path):
+            self._file = partial(path).open("w", encoding="utf-8", newline="\n", buffering=1)
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
+        """Frames have a file of their own."""
+
+    def end_track(self, summary: TrackSummary) -> None:
+        with writing(self._path):
+            self._file.write(line(track_record(summary)))
+
+    def close(self, completed: bool = True) -> None:
+        if not self._file.closed:
+            with writing(self._path):
+                self._file.close()
+            finish(self._path, completed)

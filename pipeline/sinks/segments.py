@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.sinks.output import finish, partial
 from pipeline.types import Frame, FrameResult, Image, TrackSummary
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class SegmentSink:
 
     def __init__(self, path: Path, draw: Draw, rate: float, crf: int = 23, preset: str = "veryfast") -> None:
         self._path = path
-        self._partial = path.with_name(path.name + ".partial")
+        self._partial = partial(path)
         self._draw = draw
         self._rate = rate
         self._encoder = {"crf": str(crf), "preset": preset}
@@ -139,5 +139,4 @@ class SegmentSink:
         if writer is None:
             return
         writer.close()
-        if completed:
-            os.replace(self._partial, self._path)
+        finish(self._path, completed)

@@ -106,10 +106,9 @@ class Outbox:
             image = np.rot90(image, -self._rotate // 90)
         self._picture.write(image)
         height, width = image.shape[:2]
-        time_base = decoded.frame.time_base
-        pts = decoded.frame.pts
+        frame = decoded.frame
         self._connection.send(
-            Picture(decoded.number, width, height, decoded.time, pts, Fraction(time_base), decoded.codec)
+            Picture(decoded.number, width, height, decoded.time, frame.pts, frame.time_base, decoded.codec)
         )
         self._changed.notify()
 
@@ -220,7 +219,7 @@ class Reader:
             for frame in frames:
                 number = self._received
                 self._received += 1
-                pts = None if frame.pts is None else float(frame.pts * frame.time_base)
+                pts = _seconds(frame.pts, frame.time_base)
                 captured = self._clock.stamp(pts, arrival)
                 if not gate.passes(bool(frame.key_frame), frame.is_corrupt):
                     self._outbox.dropped["corrupt"] += 1
@@ -238,7 +237,7 @@ class Reader:
 
     def _packets(
         self, container: av.container.InputContainer, stream: av.VideoStream, options: ReaderOptions
-    ) -> Iterator[tuple[av.Packet, float, int]]:
+    ) -> Iterator[tuple[av.Packet[av.VideoStream], float, int]]:
         """Packets to decode, with their arrival (epoch seconds) and the signs of damage seen before each.
 
         A decoder that is behind gets key frames only.
@@ -259,7 +258,7 @@ class Reader:
             came = wall_clock(options.epoch)
             arrival = previous if held_back and previous is not None else came
             previous = came
-            pts = None if packet.pts is None else float(packet.pts * packet.time_base)
+            pts = _seconds(packet.pts, packet.time_base)
             lag = self._clock.lag(pts, arrival)
             if catching_up and packet.is_keyframe and lag < options.max_lag / 3:
                 catching_up = False
@@ -271,6 +270,10 @@ class Reader:
                 continue
             self._enter("decoding")
             yield packet, arrival, damage_before
+
+
+def _seconds(pts: int | None, time_base: Fraction | None) -> float | None:
+    return None if pts is None or time_base is None else float(pts * time_base)
 
 
 def open_stream(options: ReaderOptions) -> av.container.InputContainer:

@@ -244,7 +244,11 @@ class CameraSupervisor:
         if isinstance(message, Beat):
             self._now = message.counts
         elif isinstance(message, Opened):
-            self._rate = message.rate
+            limit = self.options.fps
+            stated = message.rate
+            self._rate = (
+                stated if limit is None or (stated and stated <= limit) else Fraction(limit).limit_denominator(100)
+            )
         elif isinstance(message, Picture):
             self._deliver(message, reader)
 

@@ -1,0 +1,96 @@
+"""`sidewalk check`: is every camera of a configuration there, and what does it send?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.config import CameraConfig, Config
+from pipeline.sources.live import supervise
+from pipeline.sources.supervisor import CameraState, CameraSupervisor, Health
+from pipeline.sources.url import redact
+from pipeline.types import SidewalkError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+RATE_SECONDS = 1.5
+"""For how long frames are counted, once the first is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one camera answered. first_frame: seconds until its first picture, None where none came; rate: measured."""
+
+    camera: str
+    url: str
+    health: Health
+    first_frame: float | None
+    rate: float
+
+    @property
+    def ok(self) -> bool:
+        return self.first_frame is not None
+
+
+def check_cameras(config: Config, console: Console | None = None) -> bool:
+    """Probe all cameras at once, print a table, and say whether every one sends pictures."""
+    from rich.console import Console
+    from rich.table import Table
+
+    if not config.cameras:
+        raise SidewalkError("the configuration names no cameras; add `cameras:` with a url each")
+    probes = probe_cameras(config.cameras, config)
+    table = Table("camera", "url", "codec", "size", "rate", "first frame", "result", box=None, pad_edge=False)
+    for probe in probes:
+        health = probe.health
+        table.add_row(
+            probe.camera,
+            probe.url,
+            health.codec,
+            f"{health.width}x{health.height}" if probe.ok else "",
+            f"{probe.rate:.1f} fps" if probe.ok else "",
+            f"{probe.first_frame:.2f} s" if probe.first_frame is not None else "",
+            "ok" if probe.ok else f"{health.reason or health.state}: {health.message}",
+        )
+    (console or Console()).print(table)
+    return all(probe.ok for probe in probes)
+
+
+def probe_cameras(cameras: Sequence[CameraConfig], config: Config) -> list[Probe]:
+    """Open every camera in parallel; each is given the configuration's open and read timeouts once."""
+    from pipeline.build import source_name, unique_name
+
+    taken: set[str] = set()
+    names = [unique_name(camera.name or source_name(camera.url), taken) for camera in cameras]
+    supervisors = supervise(cameras, names, config.live)
+    patience = config.live.open_timeout + config.live.read_timeout
+    with ThreadPoolExecutor(max_workers=len(cameras)) as pool:
+        return list(pool.map(lambda pair: _probe(pair[0], redact(pair[1].url), patience), zip(supervisors, cameras)))
+
+
+def _probe(supervisor: CameraSupervisor, url: str, patience: float) -> Probe:
+    began = time.monotonic()
+    first_frame = None
+    supervisor.request()
+    supervisor.start()
+    try:
+        while time.monotonic() - began < patience:
+            if supervisor.take() is not None:
+                first_frame = time.monotonic() - began
+                break
+            if supervisor.health.state in (CameraState.DOWN, CameraState.ENDED):
+                break
+            time.sleep(0.02)
+        health = supervisor.health
+        if first_frame is None:
+            return Probe(supervisor.camera, url, health, None, 0.0)
+        received = health.received
+        time.sleep(RATE_SECONDS)
+        counted = supervisor.health.received - received
+        return Probe(supervisor.camera, url, health, first_frame, counted / RATE_SECONDS)
+    finally:
+        supervisor.close()

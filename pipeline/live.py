@@ -1,0 +1,223 @@
+"""Assembles and runs a live run: cameras, models, guarded sinks, health, the table in the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.engine import CameraReport, Observer, RunReport
+from pipeline.ignore import IgnoredAreas
+from pipeline.live_engine import Lane, LiveEngine
+from pipeline.sinks.guarded import GuardedSink
+from pipeline.sources.live import supervise
+from pipeline.telemetry import Telemetry, total_drops
+from pipeline.timing import StageTimes
+from pipeline.types import Frame, SourceInfo
+
+if TYPE_CHECKING:
+    from pipeline.config import CameraConfig, Config
+    from pipeline.detectors.base import Detector
+    from pipeline.sinks.base import Sink
+
+USUAL_RATE = 15.0
+"""Frames a second assumed of a camera that states none."""
+SMALL_SHARE = 0.6
+"""Side of the detector's picture under the last relief, as a share of the usual one."""
+
+
+def run_live(
+    config: Config,
+    cameras: Sequence[CameraConfig],
+    out: Path,
+    *,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+) -> RunReport:
+    """Run until Ctrl-C, SIGTERM or the configured duration, and write each camera's run.json.
+
+    Earlier files of a live run stay: a service that starts again goes on beside them. overwrite removes them.
+    Raises SidewalkError for anything the user can mend; a camera that is away is none of that.
+    """
+    from rich.console import Console
+
+    from pipeline.build import camera_factory, load_models, output_folders, source_name, unique_name
+    from pipeline.health_server import HealthServer
+    from pipeline.live_table import live_table
+    from pipeline.logs import live_logging
+    from pipeline.record import write_record
+
+    started = time.time()
+    taken: set[str] = set()
+    names = [unique_name(camera.name or source_name(camera.url), taken) for camera in cameras]
+    supervisors = supervise(cameras, names, config.live)
+    folders = output_folders(out, names)
+    for folder in folders.values():
+        _prepare(folder, overwrite)
+    telemetry = Telemetry()
+    console = Console(stderr=True)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(live_logging(out / "events.jsonl", console))
+        models = load_models(config)
+        stack.callback(models.detector.close)
+        build = camera_factory(config, models.recognizer)
+        engine = LiveEngine(
+            supervisors,
+            models.detector,
+            lambda name: build(SourceInfo(name, "", 0, 0, live=True)),
+            models.recognizer,
+            lambda info: live_sinks(config, info, folders[info.camera], telemetry),
+            telemetry,
+            policy=config.recognition,
+            areas={name: IgnoredAreas(camera.ignore) for name, camera in zip(names, cameras)},
+            batch_window=config.live.batch_window_ms / 1000,
+            max_delay=config.live.max_delay,
+            small_detector=lambda: _small_detector(config),
+            observer=observer,
+        )
+        if config.live.metrics_port is not None:
+            server = HealthServer(config.live.metrics_port, telemetry, engine.healths)
+            stack.callback(server.close)
+            console.print(f"health and metrics on http://127.0.0.1:{server.port}/healthz", highlight=False)
+        if console.is_terminal:
+            stack.enter_context(live_table(telemetry, engine.healths, console))
+        interrupted = stack.enter_context(_ending_on_signals(engine.stop))
+        engine.run(config.live.duration)
+    report = RunReport(times=_LiveTimes(telemetry), interrupted=interrupted.is_set())
+    for lane, camera in zip(engine.lanes, cameras):
+        report.cameras.append(_camera_report(lane, camera.url))
+        record = live_record(lane, telemetry)
+        write_record(folders[lane.source.camera], config, models, report.cameras[-1], report, started, record)
+    return report
+
+
+def live_sinks(config: Config, info: SourceInfo, folder: Path, telemetry: Telemetry) -> list[GuardedSink]:
+    """The outputs of one live camera, each behind its own guard: rotating files, and the published overlay."""
+    from pipeline.overlay import Overlay
+    from pipeline.sinks import JsonlSink, MotSink
+    from pipeline.sinks.publish import PublishSink
+    from pipeline.sinks.rotating import RotatingSink, TrackLinesSink
+    from pipeline.sinks.segments import SegmentSink, SharedDrawing
+
+    rate = float(info.rate) if info.rate and 0.1 <= info.rate <= 240 else USUAL_RATE
+    seconds = 60 * config.live.segment_minutes
+    sinks: list[GuardedSink] = []
+
+    def guard(name: str, make: Callable[[], Sink]) -> None:
+        sinks.append(GuardedSink(info.camera, name, make, telemetry.sink(info.camera, name)))
+
+    def rotate(name: str, file: str, make: Callable[[Path, Frame | None], Sink]) -> None:
+        guard(name, lambda: RotatingSink(name, make, folder / file, seconds))
+
+    publish = config.live.publish
+    if config.overlay.enabled or publish:
+        overlay = Overlay(groups=config.overlay.groups, trace=config.overlay.trace, blur=config.overlay.blur)
+        draw = SharedDrawing(lambda frame, result: overlay.draw(frame.image, result))
+    if config.overlay.enabled:
+        crf, preset = config.overlay.crf, config.overlay.preset
+        rotate("overlay", "overlay-STAMP.mp4", lambda path, _: SegmentSink(path, draw, rate, crf, preset))
+    if publish:
+        url = publish.replace("{camera}", info.camera)
+        guard("publish", lambda: PublishSink(url, draw, rate))
+    if config.output.jsonl:
+        rotate("frames", "frames-STAMP.jsonl", lambda path, _: JsonlSink(path))
+    if config.output.tracks:
+        rotate("tracks", "tracks-STAMP.jsonl", lambda path, _: TrackLinesSink(path))
+    if config.output.mot:
+        rotate("mot", "mot-STAMP.txt", lambda path, _: MotSink(path))
+    return sinks
+
+
+def live_record(lane: Lane, telemetry: Telemetry) -> dict[str, Any]:
+    """What run.json says of one camera beyond a recording's: availability, delay, and every drop by reason."""
+    health, meter = lane.source.health, lane.meter
+    return {
+        "delay": meter.delay.summary(),
+        "received": health.received,
+        "dropped": total_drops(health, meter),
+        "reconnects": health.reconnects,
+        "segments": health.segment + 1,
+        "clock_repairs": health.repairs,
+        "load_levels": {str(level): count for level, count in telemetry.level_changes.items()},
+        "sinks": {name: dict(counts) for (camera, name), counts in telemetry.sinks.items() if camera == health.camera},
+    }
+
+
+class _LiveTimes(StageTimes):
+    """The run record's stage table, out of the histograms of a live run."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        super().__init__()
+        self._telemetry = telemetry
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        return self._telemetry.stage_summaries()
+
+
+def _camera_report(lane: Lane, url: str) -> CameraReport:
+    health, meter = lane.source.health, lane.meter
+    info = SourceInfo(health.camera, url, health.width, health.height, live=True, rate=health.rate, codec=health.codec)
+    warnings = []
+    if not meter.processed:
+        warnings.append(f"never sent a picture; last reason: {lane.last_trouble or 'it was not there in time'}")
+    return CameraReport(
+        info,
+        frames_read=health.received,
+        frames_processed=meter.processed,
+        frames_dropped=sum(total_drops(health, meter).values()),
+        tracks=meter.tracks,
+        readings=meter.readings,
+        warnings=warnings,
+    )
+
+
+def _small_detector(config: Config) -> Detector:
+    from pipeline.detectors import create_detector
+
+    side = max(64, int(config.detector.image_size * SMALL_SHARE) // 32 * 32)
+    return create_detector(
+        model=config.detector.model,
+        backend=config.detector.backend,
+        device=config.detector.device,
+        confidence=config.detector.confidence,
+        iou=config.detector.iou,
+        image_size=side,
+        threads=config.threads,
+    )
+
+
+def _prepare(folder: Path, overwrite: bool) -> None:
+    from pipeline.sinks import prepare_output
+    from pipeline.sinks.output import writing
+
+    if overwrite:
+        prepare_output(folder, overwrite)
+        return
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _ending_on_signals(stop: Callable[[], None]) -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM end the run in order; a second one ends it as it is. Yields whether one came."""
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+
+    def end(_number: int, _frame: object) -> None:
+        if came.is_set():
+            raise KeyboardInterrupt
+        came.set()
+        stop()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,391 @@
+"""The live mode: the newest frame of every camera, one set of models, a bounded delay."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from pipeline.camera import CameraPipeline
+from pipeline.config import RecognitionConfig
+from pipeline.detectors.base import Detector
+from pipeline.ignore import IgnoredAreas
+from pipeline.recognition import SequenceModel, affordable
+from pipeline.recognition_worker import RecognitionWorker
+from pipeline.shedding import LoadShedder
+from pipeline.sinks.guarded import GuardedSink
+from pipeline.sources.clock import wall_clock
+from pipeline.sources.supervisor import CameraState, Health
+from pipeline.telemetry import CameraMeter, Recent, Telemetry
+from pipeline.types import Frame, FrameResult, SourceInfo
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+log = logging.getLogger("sidewalk.live")
+
+IDLE_SECONDS = 0.2
+"""The loop comes round at least so often, frames or not."""
+DETECTOR_ATTEMPTS = 3
+ENOUGH_FPS = 5.0
+"""A camera that reaches this many frames a second is well served; fewer, and readings get rarer first."""
+CLOSE_SECONDS = 1.5
+"""What the sinks get for the data that waits when the run ends."""
+
+
+class LiveCamera(Protocol):
+    """What the engine asks of a camera; `CameraSupervisor` is one."""
+
+    camera: str
+    on_change: Callable[[], None]
+
+    def start(self) -> None: ...
+
+    def request(self) -> None: ...
+
+    def take(self) -> Frame | None: ...
+
+    @property
+    def health(self) -> Health: ...
+
+    def stop(self) -> None: ...
+
+    def close(self, seconds: float = 2.0) -> None: ...
+
+
+@dataclass(slots=True)
+class Lane:
+    """One camera's way through the engine."""
+
+    source: LiveCamera
+    pipeline: CameraPipeline
+    meter: CameraMeter
+    areas: IgnoredAreas
+    sinks: list[GuardedSink] = field(default_factory=list)
+    info: SourceInfo | None = None
+    segment: int = 0
+    frame: Frame | None = None
+    last_time: float = float("-inf")
+    offered: Recent = field(default_factory=Recent)
+    """Frames the camera sent lately; seen: how many it had sent when last asked."""
+    seen: int = 0
+    last_trouble: str = ""
+
+
+class LiveEngine:
+    """Runs live cameras until `stop`, for a duration, or until all of them have ended for good.
+
+    A camera asks for nothing but its own frames: while it is away nobody waits for it. Recognition runs in its
+    own thread and its readings join their tracks when they arrive. Sinks run in theirs. A detector that fails
+    three times in a row ends the run with its error; the tracker of a camera that fails starts afresh, alone.
+
+    pipelines: makes a camera's state; sinks: makes its guarded sinks once its first frame is there; areas: by
+    camera, where nobody is looked for; small_detector: makes the detector of the last relief, on smaller
+    pictures, None where there is none; observer: called after each frame.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[LiveCamera],
+        detector: Detector,
+        pipelines: Callable[[str], CameraPipeline],
+        recognizer: SequenceModel | None,
+        sinks: Callable[[SourceInfo], list[GuardedSink]],
+        telemetry: Telemetry,
+        *,
+        policy: RecognitionConfig,
+        areas: Mapping[str, IgnoredAreas] | None = None,
+        batch_window: float = 0.03,
+        max_delay: float = 1.0,
+        small_detector: Callable[[], Detector] | None = None,
+        observer: Callable[[SourceInfo, FrameResult], None] | None = None,
+    ) -> None:
+        self._detector = detector
+        self._sinks = sinks
+        self._telemetry = telemetry
+        self._policy = policy
+        self._batch_window = batch_window
+        self._shedder = LoadShedder(max_delay)
+        self._small_detector = small_detector
+        self._small: Detector | None = None
+        self._observer = observer
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._detector_failures = 0
+        self.lanes = [
+            Lane(
+                source,
+                pipelines(source.camera),
+                telemetry.camera(source.camera),
+                (areas or {}).get(source.camera, IgnoredAreas(())),
+            )
+            for source in sources
+        ]
+        self._worker: RecognitionWorker | None = None
+        if recognizer is not None:
+            self._worker = RecognitionWorker(
+                recognizer,
+                policy.budget_ms / 1000,
+                self._wake.set,
+                lambda seconds: telemetry.add("recognize", seconds),
+            )
+        for source in sources:
+            source.on_change = self._wake.set
+
+    def stop(self) -> None:
+        """End the run soon, in order; callable from anywhere, also from a signal handler."""
+        self._stop.set()
+        self._wake.set()
+
+    def healths(self) -> dict[str, Health]:
+        return {lane.source.camera: lane.source.health for lane in self.lanes}
+
+    def run(self, duration: float | None = None) -> None:
+        """Process frames until the end. Raises what ended the run, after every sink is closed."""
+        end = None if duration is None else time.monotonic() + duration
+        completed = False
+        try:
+            for lane in self.lanes:
+                lane.source.start()
+            while not self._stop.is_set() and (end is None or time.monotonic() < end):
+                self._telemetry.tick()
+                batch = self._gather()
+                self._apply_readings()
+                if batch:
+                    self._process(batch)
+                elif all(lane.source.health.state is CameraState.ENDED for lane in self.lanes):
+                    break
+                self._dispatch()
+                self._shed()
+            completed = True
+        finally:
+            self._close(completed)
+
+    def _gather(self) -> list[Lane]:
+        """The lanes that have a frame. After the first one, waits only for those whose next is about to come."""
+        for lane in self.lanes:
+            lane.source.request()
+        self._take_frames()
+        if not any(lane.frame for lane in self.lanes):
+            self._wake.wait(IDLE_SECONDS)
+            self._wake.clear()
+            self._take_frames()
+        ready = [lane for lane in self.lanes if lane.frame]
+        if not ready:
+            return []
+        deadline = time.monotonic() + self._batch_window
+        while self._expected(deadline) and (left := deadline - time.monotonic()) > 0:
+            self._wake.wait(left)
+            self._wake.clear()
+            self._take_frames()
+        return [lane for lane in self.lanes if lane.frame]
+
+    def _take_frames(self) -> None:
+        stride = self._shedder.load.stride
+        for lane in self.lanes:
+            if lane.frame is not None:
+                continue
+            frame = lane.source.take()
+            if frame is None:
+                continue
+            rate = _rate(lane)
+            if stride > 1 and rate and frame.time < lane.last_time + (stride - 0.5) / rate:
+                lane.meter.dropped["stride"] += 1
+                lane.source.request()
+                continue
+            lane.frame = frame
+
+    def _expected(self, deadline: float) -> bool:
+        """Whether a live camera without a frame should deliver one before the deadline."""
+        horizon = wall_clock() + deadline - time.monotonic()
+        for lane in self.lanes:
+            if lane.frame is None and lane.source.health.state is CameraState.LIVE:
+                rate = _rate(lane)
+                # A camera in time delivers its next frame one period after its last.
+                due = lane.last_time + 1 / rate if rate else float("inf")
+                if horizon - 2 * self._batch_window < due <= horizon:
+                    return True
+        return False
+
+    def _process(self, batch: list[Lane]) -> None:
+        frames = [lane.frame for lane in batch if lane.frame is not None]
+        found = self._detect(frames)
+        for lane, frame, detections in zip(batch, frames, found):
+            lane.frame = None
+            self._finish_frame(lane, frame, detections)
+
+    def _detect(self, frames: list[Frame]) -> list[sv.Detections]:
+        """People of each frame; nothing where the detector failed, until it failed too often."""
+        detector = self._small if self._shedder.load.small and self._small is not None else self._detector
+        try:
+            with self._telemetry.measure("detect"):
+                found = detector.detect([frame.image for frame in frames])
+        except Exception as error:
+            self._detector_failures += 1
+            log.exception("the detector failed", extra={"event": "detector_failed", "reason": type(error).__name__})
+            if self._detector_failures >= DETECTOR_ATTEMPTS:
+                raise
+            for lane in self.lanes:
+                if lane.frame is not None:
+                    lane.meter.dropped["detector_failed"] += 1
+                    lane.frame = None
+            return []
+        self._detector_failures = 0
+        return found
+
+    def _finish_frame(self, lane: Lane, frame: Frame, detections: sv.Detections) -> None:
+        height, width = frame.image.shape[:2]
+        if lane.info is None or frame.segment != lane.segment:
+            self._begin_segment(lane, frame)
+        assert lane.info is not None
+        try:
+            with self._telemetry.measure("track"):
+                lane.pipeline.observe(frame, lane.areas.filter(detections, width, height))
+            result = lane.pipeline.result(frame)
+        except Exception as error:
+            log.exception(
+                "tracking failed; this camera's tracks start afresh",
+                extra={
+                    "camera": frame.camera,
+                    "event": "tracking_failed",
+                    "reason": type(error).__name__,
+                },
+            )
+            lane.meter.dropped["tracking_failed"] += 1
+            self._end_tracks(lane)
+            return
+        lane.last_time = frame.time
+        delay = max(wall_clock() - frame.time, 0.0)
+        lane.meter.delay.add(delay)
+        lane.meter.recent.add(delay)
+        lane.meter.processed += 1
+        lane.meter.people = len(result.people)
+        for sink in lane.sinks:
+            sink.write(frame, result)
+        for summary in lane.pipeline.ended():
+            lane.meter.tracks += 1
+            for sink in lane.sinks:
+                sink.end_track(summary)
+        if self._observer is not None:
+            self._observer(lane.info, result)
+
+    def _begin_segment(self, lane: Lane, frame: Frame) -> None:
+        """The first frame, or the first of another size, codec or rate: tracks end, ids go on from where they were."""
+        health = lane.source.health
+        height, width = frame.image.shape[:2]
+        if lane.info is None:
+            lane.info = SourceInfo(frame.camera, "", width, height, True, health.rate, None, health.codec)
+            lane.sinks = self._sinks(lane.info)
+        else:
+            lane.info = replace(lane.info, width=width, height=height, rate=health.rate, codec=health.codec)
+            self._end_tracks(lane)
+            log.info(
+                f"new segment: {health.codec} {width}x{height}",
+                extra={"camera": frame.camera, "event": "segment", "reason": "format_changed"},
+            )
+        lane.segment = frame.segment
+
+    def _end_tracks(self, lane: Lane) -> None:
+        for summary in lane.pipeline.finish():
+            lane.meter.tracks += 1
+            for sink in lane.sinks:
+                sink.end_track(summary)
+
+    def _apply_readings(self) -> None:
+        if self._worker is None:
+            return
+        by_name = {lane.source.camera: lane for lane in self.lanes}
+        for reading in self._worker.collect():
+            lane = by_name[reading.camera]
+            lane.meter.readings += 1
+            lane.pipeline.apply(reading)
+
+    def _dispatch(self) -> None:
+        """Give the recogniser its next round: the most valuable tracklets of all cameras that fit the budget."""
+        worker = self._worker
+        if worker is None or not worker.idle:
+            return
+        due = [request for lane in self.lanes for request in lane.pipeline.due(lane.last_time)]
+        chosen = affordable(due, worker.affordable)
+        if not chosen:
+            return
+        for lane in self.lanes:
+            lane.pipeline.claim([request for request in chosen if request.camera == lane.source.camera])
+        worker.submit(chosen)
+
+    def _shed(self) -> None:
+        delays, shares = [], []
+        for lane in self.lanes:
+            health = lane.source.health
+            if health.state is CameraState.DOWN:
+                lane.last_trouble = health.message
+            if health.received > lane.seen:
+                lane.offered.add(health.received - lane.seen)
+                lane.seen = health.received
+            offered = lane.offered.total_rate
+            delay = lane.meter.recent.quantile(0.95)
+            if health.state is CameraState.LIVE and delay is not None and offered:
+                delays.append(delay)
+                shares.append(lane.meter.recent.rate / min(offered, ENOUGH_FPS))
+        changed = self._shedder.update(time.monotonic(), max(delays, default=None), min(shares, default=None))
+        if not changed:
+            return
+        level, load = self._shedder.level, self._shedder.load
+        self._telemetry.load_level = level
+        self._telemetry.level_changes[level] += 1
+        log.warning(
+            f"load level {level}: readings {load.cadence:g} times rarer, one frame of {load.stride}"
+            + (", detector on smaller pictures" if load.small else ""),
+            extra={"event": "load_level", "reason": f"level {level}"},
+        )
+        policy = self._policy.model_copy(
+            update={
+                "interval": self._policy.interval * load.cadence,
+                "settled_interval": self._policy.settled_interval * load.cadence,
+            }
+        )
+        for lane in self.lanes:
+            lane.pipeline.policy = policy
+        if self._worker is not None:
+            self._worker.rest = load.rest
+        if load.stride > 1 and self._small is None and self._small_detector is not None:
+            # Loaded before it is needed, and beside the loop: it may take seconds.
+            make, self._small_detector = self._small_detector, None
+            threading.Thread(target=self._load_small, args=(make,), name="small detector", daemon=True).start()
+
+    def _load_small(self, make: Callable[[], Detector]) -> None:
+        try:
+            self._small = make()
+        except Exception as error:
+            log.warning(
+                f"no detector for smaller pictures: {error}",
+                extra={"event": "small_detector", "reason": type(error).__name__},
+            )
+
+    def _close(self, completed: bool) -> None:
+        for lane in self.lanes:
+            lane.source.stop()
+        if self._worker is not None:
+            self._worker.close(0.5)
+            self._apply_readings()
+        for lane in self.lanes:
+            self._end_tracks(lane)
+            for sink in lane.sinks:
+                sink.end(completed)
+        deadline = time.monotonic() + CLOSE_SECONDS
+        for lane in self.lanes:
+            for sink in lane.sinks:
+                sink.join(deadline - time.monotonic())
+        for lane in self.lanes:
+            lane.source.close(1.0)
+        if self._small is not None:
+            self._small.close()
+
+
+def _rate(lane: Lane) -> float | None:
+    """Frames a second that a camera states, within reason; None where it states none."""
+    rate = lane.source.health.rate
+    return float(rate) if rate and 0.1 <= rate <= 240 else None
