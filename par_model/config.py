@@ -23,7 +23,7 @@ class Preprocessing:
     mean, std: per RGB channel, of values in [0, 1].
     """
 
-    fit: Literal["stretch", "letterbox"] = "stretch"
+    fit: Literal["stretch", "letterbox"] = "letterbox"
     resample: Literal["antialias", "fast"] = "antialias"
     mean: tuple[float, float, float] = HALF
     std: tuple[float, float, float] = HALF
@@ -124,7 +124,7 @@ class ModelConfig:
             "spatial_depth": 4,
             "temporal_depth": 6,
             "text_width": 128,
-            "preprocessing": Preprocessing(resample="fast"),
+            "preprocessing": Preprocessing(fit="stretch", resample="fast"),
         }
         return cls(**(sizes | changes))
 

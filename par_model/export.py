@@ -151,9 +151,8 @@ def prepared(model: VTFPAR, dtype: torch.dtype) -> VTFPAR:
 
 
 def _quantise(path: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
 
     # The exporter's shapes of values in between contradict those that the quantiser infers.
     graph = onnx.load(path)

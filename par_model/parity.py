@@ -77,7 +77,7 @@ def prove(
 
 def check_parity(folder: Path, runtime: str) -> None:
     """Raise ParityError unless `parity.json` says that these very graphs passed on `runtime` (`backend-device`)."""
-    remedy = f"run tools/export_onnx.py --check {folder} on this machine"
+    remedy = f"run tools/export_onnx.py CHECKPOINT -o {folder} --check on this machine"
     try:
         report = json.loads((folder / "parity.json").read_text(encoding="utf-8"))
         hashes, outcomes = dict(report["graphs"]), dict(report["runtimes"])

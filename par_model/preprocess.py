@@ -21,7 +21,7 @@ class CropBatch:
         self.buffer = np.zeros((capacity, *image_size, 3), dtype=np.uint8)
 
     def fill(self, crops: Sequence[np.ndarray]) -> np.ndarray:
-        """crops: at most `capacity` of BGR uint8 (H, W, 3). Returns a view (len(crops), height, width, 3) of the buffer.
+        """crops: at most `capacity` of BGR uint8 (H, W, 3). Returns a view (N, height, width, 3) of the buffer.
 
         Raises ValueError for an image that is empty or not BGR uint8.
         """

@@ -1,0 +1,205 @@
+"""Recogniser benchmarks: what a sliding update saves beside a full forward, and what freezing saves in training."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from bench_pipeline import in_fresh_process
+from rich.console import Console
+from rich.table import Table
+
+Device = Annotated[str, typer.Option(help="cpu, or cuda.")]
+Threads = Annotated[int, typer.Option(help="CPU threads.")]
+Compact = Annotated[bool, typer.Option("--compact", help="The small model instead of ViT-B/16.")]
+
+
+def recognizer(
+    device: Device = "cpu",
+    threads: Threads = 1,
+    compact: Compact = False,
+    people: Annotated[int, typer.Option(help="People in a batch.")] = 1,
+    rounds: Annotated[int, typer.Option(help="Rounds; the cases alternate, medians count.")] = 5,
+) -> None:
+    """A new reading three ways: text and all (as the public code), cached text, and one new crop on cached features."""
+    outcome = in_fresh_process(time_readings, device, threads, compact, people, rounds)
+    seconds = outcome["seconds"]
+    table = Table("one reading of each person", "ms", "times the sliding update")
+    for name, value in seconds.items():
+        table.add_row(name, f"{1e3 * value:.1f}", f"{value / seconds['sliding update']:.2f}")
+    console = Console()
+    console.print(f"{outcome['model']}, {people} person(s), windows of {outcome['frames']} crops, {outcome['device']}")
+    console.print(table)
+    console.print(f"kept a crop: {outcome['fp16'] / 1e6:.2f} MB in fp16, {outcome['fp32'] / 1e6:.2f} MB in fp32")
+    for name, value in seconds.items():
+        if name != "words by the text tower":
+            console.print(f"{name}: {people / value:.1f} readings/s")
+
+
+def training_memory(
+    device: Device = "cpu",
+    threads: Threads = 1,
+    batch: Annotated[int, typer.Option(help="Tracklets a step.")] = 2,
+    steps: Annotated[int, typer.Option(help="Steps; the last counts.")] = 2,
+) -> None:
+    """Peak memory and time of a training step at ViT-B/16: tower frozen, and everything fine-tuned."""
+    table = Table("training step", "peak MB", "above the start", "s a step", "parameters that learn")
+    peaks = {}
+    for name, frozen in (("tower frozen", True), ("full fine-tune", False)):
+        outcome = in_fresh_process(train_steps, device, threads, batch, steps, frozen)
+        peaks[name] = outcome["peak"]
+        rise = outcome["peak"] - outcome["start"]
+        table.add_row(
+            name, f"{outcome['peak']:.0f}", f"{rise:.0f}", f"{outcome['seconds']:.2f}", f"{outcome['learn']:,}"
+        )
+    console = Console()
+    console.print(f"ViT-B/16, {batch} tracklets of 6 frames, {outcome['device']}")
+    console.print(table)
+    console.print(f"full fine-tune needs {peaks['full fine-tune'] / peaks['tower frozen']:.2f} times the memory")
+
+
+def time_readings(device: str, threads: int, compact: bool, people: int, rounds: int) -> dict[str, Any]:
+    """Median seconds of each case, and the bytes a crop keeps."""
+    import torch
+
+    from par_model.parity import random_crops
+    from par_model.recognizer import Recognizer
+    from par_model.runtimes import TorchRuntime
+    from par_model.text import tokenize
+
+    torch.set_num_threads(threads)
+    model = random_model(compact)
+    config = model.config
+    tower, tokens = random_text_tower().to(device), tokenize(model.schema.words).to(device)
+    runtime = TorchRuntime(model, device)
+    recogniser = Recognizer(runtime, config, model.schema, batch=max(32, people))
+    halves = Recognizer(TorchRuntime(model, device, "fp16"), config, model.schema)
+    crops = random_crops(people)
+    kept = recogniser.encode(random_crops(config.frames - 1, seed=1))
+    frames = torch.randn(people, config.frames, 3, *config.image_size, device=runtime.device)
+    windows = [[*kept, new] for new in recogniser.encode(crops)]
+
+    @torch.inference_mode()
+    def full() -> None:
+        with torch.autocast("cuda", torch.float16, enabled=runtime.device != "cpu"):
+            model(frames)
+        settle()
+
+    @torch.inference_mode()
+    def text() -> None:
+        tower(tokens)
+        settle()
+
+    def sliding() -> None:
+        recogniser.recognize([[*kept, new] for new in recogniser.encode(crops)])
+
+    def settle() -> None:
+        if runtime.device != "cpu":
+            torch.cuda.synchronize()
+
+    cases: dict[str, Callable[[], object]] = {
+        "words by the text tower": text,
+        "full forward, words cached": full,
+        "sliding update": sliding,
+        "  of it: clip_head (window only)": lambda: recogniser.recognize(windows),
+    }
+    times: dict[str, list[float]] = {name: [] for name in cases}
+    for turn in range(rounds + 1):
+        for name, case in cases.items():
+            start = time.perf_counter()
+            case()
+            if turn:  # the first round warms up
+                times[name].append(time.perf_counter() - start)
+    seconds = {name: statistics.median(values) for name, values in times.items()}
+    public = seconds["words by the text tower"] + seconds["full forward, words cached"]
+    return {
+        "seconds": {"full forward, words recomputed (public code)": public, **seconds},
+        "fp16": halves.encode(crops[:1])[0].nbytes,
+        "fp32": Recognizer(TorchRuntime(model, device, "fp32"), config, model.schema).encode(crops[:1])[0].nbytes,
+        "frames": config.frames,
+        "model": "compact model" if compact else "ViT-B/16",
+        "device": device_name(runtime.device, threads),
+    }
+
+
+def train_steps(device: str, threads: int, batch: int, steps: int, frozen: bool) -> dict[str, Any]:
+    """Peak memory in MB of a few training steps and the seconds of the last."""
+    import torch
+
+    from par_model.losses import weighted_bce
+
+    torch.set_num_threads(threads)
+    model = random_model(compact=False).to(device).train()
+    model.backbone.freeze(frozen)
+    frames = torch.randn(batch, 6, 3, 224, 224, device=device)
+    labels = torch.randint(0, 2, (batch, 43), device=device).float()
+    ratio = torch.full((43,), 0.3, device=device)
+    optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-4)
+    before = memory_megabytes(device, peak=False)
+    for _ in range(steps):
+        start = time.perf_counter()
+        optimiser.zero_grad()
+        weighted_bce(model(frames), labels, ratio).backward()
+        optimiser.step()
+        if device != "cpu":
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - start
+    return {
+        "seconds": seconds,
+        "start": before,
+        "peak": memory_megabytes(device, peak=True),
+        "learn": model.trainable(),
+        "device": device_name(device, threads),
+    }
+
+
+def memory_megabytes(device: str, *, peak: bool) -> float:
+    """Memory of this process (resident) or of its share of the GPU, now or at its highest."""
+    if device != "cpu":
+        import torch
+
+        return (torch.cuda.max_memory_allocated() if peak else torch.cuda.memory_allocated()) / 1e6
+    wanted = "VmHWM" if peak else "VmRSS"
+    with open("/proc/self/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) / 1e3 for line in status if line.startswith(wanted))
+
+
+def random_model(compact: bool) -> Any:
+    """A model with fresh weights; the numbers do not depend on what it has learnt."""
+    import torch
+
+    from par_model import ModelConfig, build, load_schema
+    from par_model.text import hashed_text_features
+
+    torch.manual_seed(0)
+    config = ModelConfig.compact() if compact else ModelConfig()
+    schema = load_schema("mars")
+    return build(config, schema, hashed_text_features(schema.prompts, config.text_width)).eval()
+
+
+def random_text_tower() -> Any:
+    """CLIP ViT-B/16's text tower with fresh weights."""
+    from open_clip.transformer import QuickGELU, TextTransformer
+
+    return TextTransformer(width=512, heads=8, layers=12, output_dim=512, act_layer=QuickGELU).eval()
+
+
+def device_name(device: str, threads: int) -> str:
+    """What the numbers were measured on."""
+    import torch
+
+    if device != "cpu":
+        return torch.cuda.get_device_name()
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        name = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "CPU")
+    return f"{name}, {threads} thread(s)"
+
+
+if __name__ == "__main__":
+    app = typer.Typer(no_args_is_help=True, add_completion=False)
+    app.command()(recognizer)
+    app.command()(training_memory)
+    app()
