@@ -7,31 +7,66 @@ import numpy as np
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union of `a` (N, 4) and `b` (M, 4) as x1 y1 x2 y2. Returns (N, M) in [0, 1]."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    side = np.maximum(high - low, 0.0)
-    inter = side[..., 0] * side[..., 1]
-    area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
-    area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
-    union = area_a[:, None] + area_b[None, :] - inter
+    a, b = a.T[:, :, None], b.T[:, None]
+    width = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0])
+    height = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
+    inter = np.maximum(width, 0.0) * np.maximum(height, 0.0)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter
     return inter / np.maximum(union, 1e-9)
 
 
-def assign(similarity: np.ndarray, minimum: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pair rows with columns so that the summed similarity is largest; pairs at or below `minimum` are gated out.
+def buffered_iou(a: np.ndarray, b: np.ndarray, buffer: float = 0.3) -> np.ndarray:
+    """IoU of boxes grown by a fraction of their size (C-BIoU, Yang et al., WACV 2023).
 
-    similarity: (N, M). Returns two index arrays of equal length: rows and their columns.
+    a: (N, 4), b: (M, 4) as x1 y1 x2 y2 in pixels; buffer: growth per side as a fraction of width and height.
+    Returns (N, M) in [0, 1].
+    """
+    return iou(grown(a, buffer), grown(b, buffer))
+
+
+def grown(boxes: np.ndarray, buffer: float) -> np.ndarray:
+    """Boxes (N, 4) with each side moved out by `buffer` times the width or height."""
+    margin = (boxes[:, 2:] - boxes[:, :2]) * buffer
+    return np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
+
+
+def height_likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The smaller over the larger of heights (N,) and (M,), all above 0. Returns (N, M) in (0, 1].
+
+    People on one floor have heights that tell how far away they stand, also where their boxes overlap.
+    """
+    ratio: np.ndarray = np.minimum(a[:, None], b) / np.maximum(a[:, None], b)
+    return ratio
+
+
+def direction_likeness(velocity: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """How well steps (N, M, 2) agree with where people were going, velocities (N, 2). Returns (N, M) in [-1, 1].
+
+    The cosine of the angle between them, as in OC-SORT's momentum; 0 for somebody who stands still.
+    """
+    along = (step * velocity[:, None]).sum(axis=2)
+    length = np.linalg.norm(velocity, axis=1)[:, None] * np.linalg.norm(step, axis=2)
+    cosine: np.ndarray = along / np.maximum(length, 1e-9)
+    return cosine
+
+
+def assign(similarity: np.ndarray, minimum: float) -> tuple[np.ndarray, np.ndarray]:
+    """Pair rows with columns for the largest summed similarity; pairs at or below `minimum` are gated out.
+
+    similarity: (N, M), not negative. Returns two index arrays of equal length: rows and their columns.
     The optimal solver runs only where gating leaves somebody a choice.
     """
     allowed = similarity > minimum
-    if not allowed.any():
-        nobody = np.zeros(0, dtype=np.intp)
-        return nobody, nobody
-    if allowed.sum(axis=0).max() <= 1 and allowed.sum(axis=1).max() <= 1:
-        rows, columns = allowed.nonzero()
+    rows, columns = allowed.nonzero()
+    if not _crowded(rows, similarity.shape[0]) and not _crowded(columns, similarity.shape[1]):
         return rows, columns
     from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(np.where(allowed, similarity, 0.0), maximize=True)
     kept = allowed[rows, columns]
     return rows[kept], columns[kept]
+
+
+def _crowded(indices: np.ndarray, size: int) -> bool:
+    """Whether an index below `size` occurs twice."""
+    return len(indices) > size or (len(indices) > 1 and int(np.bincount(indices).max()) > 1)

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     import supervision as sv
 
 ALGORITHMS = {
+    "sidewalk": "trackers.sidewalk:Sidewalk",
     "bytetrack": "trackers.bytetrack:ByteTrack",
+    "botsort": "trackers.botsort:BotSort",
+    "ocsort": "trackers.ocsort:OcSort",
+    "cbiou": "trackers.cbiou:CBIoU",
 }
 ULTRALYTICS = "ultralytics:"
 
@@ -27,9 +31,7 @@ class Tracker(Protocol):
     ended: list[int]
     """Ids that the last `update` ended; they never come back."""
 
-    def update(
-        self, detections: sv.Detections, timestamp: float, frame: np.ndarray | None = None
-    ) -> sv.Detections:
+    def update(self, detections: sv.Detections, timestamp: float, frame: np.ndarray | None = None) -> sv.Detections:
         """Advance to `timestamp` (seconds) and return the confirmed, visible people.
 
         detections: xyxy (N, 4) float32 pixels and confidence (N,). Returns a subset of its rows with

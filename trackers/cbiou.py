@@ -1,0 +1,67 @@
+"""C-BIoU: matching in two rounds with boxes grown a little, then more (Yang et al., WACV 2023)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from trackers import motion
+from trackers.association import buffered_iou
+from trackers.lifecycle import FIELDS, NOBODY, ArrayTracker, pair
+
+TRAIL = 5
+"""Observations whose mean step is the velocity; the paper's motion model."""
+
+
+class CBIoU(ArrayTracker):
+    """Buffered IoU around boxes carried on by the mean of the last few steps, without a filter.
+
+    high: score of the detections that count; small, large: growth of a side in the first and the second
+    round, as a fraction of width and height; similarity: least buffered IoU of a pair.
+    """
+
+    fields: ClassVar[list[tuple[Any, ...]]] = [*FIELDS, ("trail", np.float64, (TRAIL, 4)), ("times", np.float64, TRAIL)]
+
+    def __init__(
+        self,
+        lost_seconds: float = 1.0,
+        high: float = 0.25,
+        small: float = 0.3,
+        large: float = 0.5,
+        similarity: float = 0.1,
+    ) -> None:
+        super().__init__(lost_seconds, motion.Noise())
+        self.high, self.small, self.large, self.similarity = high, small, large, similarity
+
+    def _step(self, boxes: np.ndarray, scores: np.ndarray, dt: float, frame: np.ndarray | None) -> np.ndarray:
+        tracks = self._tracks
+        trail, times = tracks["trail"], tracks["times"]
+        span = np.maximum(times[:, 0] - times[:, -1], 1e-9)[:, None]
+        velocity = (trail[:, 0] - trail[:, -1]) / span
+        predicted = tracks["box"] + velocity * (self._clock - tracks["seen"])[:, None]
+        # A box that shrank for a while must not turn inside out.
+        predicted[:, 2:] = np.maximum(predicted[:, 2:], predicted[:, :2] + 1)
+        strong = scores >= self.high
+        owner = np.full(len(boxes), NOBODY)
+        free = np.ones(len(tracks), dtype=bool)
+        for buffer in (self.small, self.large):
+            pair(owner, free, strong & (owner < 0), buffered_iou(predicted, boxes, buffer), self.similarity)
+            free[owner[owner >= 0]] = False
+
+        matched = (owner >= 0).nonzero()[0]
+        self._see(owner[matched], boxes[matched])
+        self._remember(owner[matched])
+        born = ((owner < 0) & strong).nonzero()[0]
+        owner[born] = rows = self._start(boxes[born], confirmed=not len(tracks))
+        self._tracks["trail"][rows] = boxes[born][:, None]
+        self._tracks["times"][rows] = self._clock
+        return owner
+
+    def _remember(self, rows: np.ndarray) -> None:
+        """Push the newest observation of the tracks at `rows` onto their trails."""
+        tracks = self._tracks
+        tracks["trail"][rows, 1:] = tracks["trail"][rows, :-1]
+        tracks["times"][rows, 1:] = tracks["times"][rows, :-1]
+        tracks["trail"][rows, 0] = tracks["box"][rows]
+        tracks["times"][rows, 0] = tracks["seen"][rows]

@@ -1,0 +1,70 @@
+"""OC-SORT: trust observations over predictions where people were out of sight (Cao et al., CVPR 2023)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trackers import motion
+from trackers.association import direction_likeness, iou
+from trackers.lifecycle import NOBODY, ArrayTracker, pair
+
+
+class OcSort(ArrayTracker):
+    """IoU with observation-centric momentum, recovery from the last observation, and re-update after a gap.
+
+    high, low: as in ByteTrack; similarity: least IoU of a pair.
+    momentum: weight of the angle between where somebody was going and where the detection lies.
+    """
+
+    def __init__(
+        self,
+        lost_seconds: float = 1.0,
+        high: float = 0.25,
+        low: float = 0.1,
+        similarity: float = 0.3,
+        momentum: float = 0.2,
+        boxes: str = "measured",
+    ) -> None:
+        super().__init__(lost_seconds, motion.Noise(), boxes)
+        self.high, self.low, self.similarity, self.momentum = high, low, similarity, momentum
+
+    def _step(self, boxes: np.ndarray, scores: np.ndarray, dt: float, frame: np.ndarray | None) -> np.ndarray:
+        tracks = self._tracks
+        motion.predict(tracks["state"], dt, self.noise)
+        overlap = iou(motion.to_corners(tracks["state"][:, motion.VALUE]), boxes)
+        last = motion.to_centre(tracks["box"])
+        step = motion.to_centre(boxes)[None, :, :2] - last[:, None, :2]
+        agreement = direction_likeness(tracks["state"][:, motion.RATE, :2], step)
+        strong = scores >= self.high
+        owner = np.full(len(boxes), NOBODY)
+
+        gated = np.where(overlap > self.similarity, overlap + self.momentum * (agreement + 1), 0.0)
+        everyone = np.ones(len(tracks), dtype=bool)
+        pair(owner, everyone, strong, gated, 0.0)
+        pair(owner, self._free(owner), (scores >= self.low) & ~strong, overlap, self.similarity)
+        pair(owner, self._free(owner), strong & (owner < 0), iou(tracks["box"], boxes), self.similarity)
+
+        matched = (owner >= 0).nonzero()[0]
+        self._re_update(owner[matched], boxes[matched], dt)
+        self._see(owner[matched], boxes[matched])
+        born = ((owner < 0) & strong).nonzero()[0]
+        owner[born] = self._start(boxes[born], confirmed=not len(tracks))
+        return owner
+
+    def _free(self, owner: np.ndarray) -> np.ndarray:
+        free = np.ones(len(self._tracks), dtype=bool)
+        free[owner[owner >= 0]] = False
+        return free
+
+    def _re_update(self, rows: np.ndarray, boxes: np.ndarray, dt: float) -> None:
+        """Where somebody comes back, replace the drifted prediction by a straight line between observations."""
+        tracks = self._tracks
+        gap = self._clock - tracks["seen"][rows]
+        back = gap > dt
+        rows, boxes, gap = rows[back], boxes[back], gap[back][:, None]
+        if len(rows):
+            before, now = motion.to_centre(tracks["box"][rows]), motion.to_centre(boxes)
+            states = motion.start(now, self.noise)
+            states[:, motion.RATE] = (now - before) / gap
+            states[:, motion.RATE_VAR] = 2 * states[:, motion.VAR] / gap**2
+            tracks["state"][rows] = states

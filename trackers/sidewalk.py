@@ -1,0 +1,103 @@
+"""Sidewalk's own tracker, the default: the ideas of the others that pay on surveillance footage, in one.
+
+What it keeps: two stages by score (ByteTrack), scores that weigh the filter's updates (StrongSORT's NSA),
+and of its own: people keep their height, so boxes of unlike height are not the same person; the camera's
+motion is read from the crowd, without pictures. docs/tracking.md shows what each is worth.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trackers import motion
+from trackers.association import height_likeness, iou
+from trackers.camera_motion import crowd_shift
+from trackers.lifecycle import NOBODY, ArrayTracker, duplicates, pair
+
+SIZE_SETTLES = 0.1
+"""Seconds in which a growth or shrinking of the box fades: mostly arms and legs, not an approach."""
+
+RECOVERY_SECONDS = 1.0
+"""How long after the last sight a weak detection may still bring somebody back."""
+
+DUPLICATE = 0.85
+"""IoU at which a lost track and one in sight are the same person."""
+
+
+class Sidewalk(ArrayTracker):
+    """Two-stage association by IoU and height, with a smooth motion filter and a steadied camera.
+
+    high, low: detections at or above `high` are associated first, those between `low` and `high` only
+    continue tracks lost less than a second ago; new: score that starts a track.
+    similarity, low_similarity, new_similarity: least likeness (IoU times height likeness; in the first and
+    last stage times score) for a pair with a strong detection, with a weak one, and for the second sight of
+    someone new.
+    camera_motion: follow a shaking or panning camera by the motion that most people share.
+    boxes: "filtered" (shake less, lie closer to the person) or "measured" (the detector's).
+    """
+
+    def __init__(
+        self,
+        lost_seconds: float = 2.0,
+        high: float = 0.4,
+        low: float = 0.05,
+        new: float = 0.6,
+        similarity: float = 0.2,
+        low_similarity: float = 0.4,
+        new_similarity: float = 0.3,
+        camera_motion: bool = True,
+        boxes: str = "filtered",
+    ) -> None:
+        super().__init__(lost_seconds, motion.Noise(), boxes)
+        self.high, self.low, self.new = high, low, new
+        self.similarity, self.low_similarity, self.new_similarity = similarity, low_similarity, new_similarity
+        self.camera_motion = camera_motion
+
+    def _step(self, boxes: np.ndarray, scores: np.ndarray, dt: float, frame: np.ndarray | None) -> np.ndarray:
+        tracks, states = self._tracks, self._tracks["state"]
+        known = tracks["id"] > 0
+        strong = scores >= self.high
+        owner = np.full(len(boxes), NOBODY)
+        if len(tracks):
+            states[:, motion.RATE, 2:] *= np.exp(-dt / SIZE_SETTLES)
+            motion.predict(states, dt, self.noise)
+        if len(tracks) and len(boxes):
+            if self.camera_motion:
+                self._steady(known & (tracks["seen"] >= self._clock - dt), boxes[strong])
+            alike = self._likeness(boxes)
+            scored = alike * scores
+            pair(owner, known, strong, scored, self.similarity)
+            weak = (scores >= self.low) & ~strong
+            if weak.any():
+                recent = known & (tracks["seen"] >= self._clock - dt - RECOVERY_SECONDS)
+                recent[owner[owner >= 0]] = False
+                pair(owner, recent, weak, alike, self.low_similarity)
+            if not known.all():
+                pair(owner, ~known, strong & (owner < 0), scored, self.new_similarity)
+            matched = (owner >= 0).nonzero()[0]
+            # A detector that is less sure is also less exact.
+            self._see(owner[matched], boxes[matched], spread=(2.0 - scores[matched])[:, None])
+        born = ((owner < 0) & (scores >= self.new)).nonzero()[0]
+        # Whoever is there when nobody was needs no second sight.
+        owner[born] = self._start(boxes[born], confirmed=not len(tracks))
+        return owner
+
+    def _likeness(self, boxes: np.ndarray) -> np.ndarray:
+        """How alike each predicted track is to each box (N, 4): (T, N) in [0, 1]."""
+        predicted = self._tracks["state"][:, motion.VALUE]
+        heights = height_likeness(np.maximum(predicted[:, 3], 1.0), boxes[:, 3] - boxes[:, 1])
+        alike: np.ndarray = iou(motion.to_corners(predicted), boxes) * heights
+        return alike
+
+    def _steady(self, in_sight: np.ndarray, boxes: np.ndarray) -> None:
+        """Move every track by the step that the people in sight have in common."""
+        states = self._tracks["state"]
+        shift = crowd_shift(states[in_sight, motion.VALUE], motion.to_centre(boxes))
+        if shift.any():
+            states[:, motion.VALUE, :2] += shift
+
+    def _retire(self) -> None:
+        super()._retire()
+        in_sight = self._tracks["seen"] == self._clock
+        if not in_sight.all():
+            self._keep(~duplicates(self._tracks, in_sight, DUPLICATE))
