@@ -162,8 +162,8 @@ def _camera_report(lane: Lane, url: str) -> CameraReport:
     health, meter = lane.source.health, lane.meter
     info = SourceInfo(health.camera, url, health.width, health.height, live=True, rate=health.rate, codec=health.codec)
     warnings = []
-    if not meter.processed:
-        warnings.append(f"never sent a picture; last reason: {lane.last_trouble or 'it was not there in time'}")
+    if not health.received:
+        warnings.append(f"never sent a picture: {lane.last_trouble or 'it did not answer before the run ended'}")
     return CameraReport(
         info,
         frames_read=health.received,

@@ -29,7 +29,8 @@ log = logging.getLogger("sidewalk.live")
 
 IDLE_SECONDS = 0.2
 """The loop comes round at least so often, frames or not."""
-DETECTOR_ATTEMPTS = 3
+ATTEMPTS = 3
+"""Failures in a row of the detector, or of one camera's tracker, that end the run: it is no accident then."""
 ENOUGH_FPS = 5.0
 """A camera that reaches this many frames a second is well served; fewer, and readings get rarer first."""
 CLOSE_SECONDS = 1.5
@@ -72,6 +73,7 @@ class Lane:
     offered: Recent = field(default_factory=Recent)
     """Frames the camera sent lately; seen: how many it had sent when last asked."""
     seen: int = 0
+    failures: int = 0
     last_trouble: str = ""
 
 
@@ -79,8 +81,9 @@ class LiveEngine:
     """Runs live cameras until `stop`, for a duration, or until all of them have ended for good.
 
     A camera asks for nothing but its own frames: while it is away nobody waits for it. Recognition runs in its
-    own thread and its readings join their tracks when they arrive. Sinks run in theirs. A detector that fails
-    three times in a row ends the run with its error; the tracker of a camera that fails starts afresh, alone.
+    own thread and its readings join their tracks when they arrive. Sinks run in theirs. The
+    tracker of a camera that fails starts afresh, alone; one, or a detector, that fails three times in a row ends
+    the run with its error.
 
     pipelines: makes a camera's state; sinks: makes its guarded sinks once its first frame is there; areas: by
     camera, where nobody is looked for; small_detector: makes the detector of the last relief, on smaller
@@ -226,7 +229,7 @@ class LiveEngine:
         except Exception as error:
             self._detector_failures += 1
             log.exception("the detector failed", extra={"event": "detector_failed", "reason": type(error).__name__})
-            if self._detector_failures >= DETECTOR_ATTEMPTS:
+            if self._detector_failures >= ATTEMPTS:
                 raise
             for lane in self.lanes:
                 if lane.frame is not None:
@@ -255,8 +258,12 @@ class LiveEngine:
                 },
             )
             lane.meter.dropped["tracking_failed"] += 1
+            lane.failures += 1
+            if lane.failures >= ATTEMPTS:
+                raise
             self._end_tracks(lane)
             return
+        lane.failures = 0
         lane.last_time = frame.time
         delay = max(wall_clock() - frame.time, 0.0)
         lane.meter.delay.add(delay)

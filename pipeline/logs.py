@@ -46,13 +46,8 @@ class ConsoleHandler(logging.Handler):
         style = "yellow" if record.levelno >= logging.WARNING else None
         text = redact(record.getMessage())
         moment = time.strftime("%H:%M:%S", time.localtime(record.created))
-        self._console.print(
-            f"{moment} {camera + ': ' if camera else ''}{text}",
-            style=style,
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        who = f"{camera}: " if camera else ""
+        self._console.print(f"{moment} {who}{text}", style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

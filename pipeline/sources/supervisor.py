@@ -239,16 +239,12 @@ class CameraSupervisor:
 
     def _heed(self, message: object, reader: ReaderProcess, watch: _Watch) -> None:
         watch.heard(message)
-        if isinstance(message, Opened):
-            self._connections += 1
         if isinstance(message, Beat):
             self._now = message.counts
         elif isinstance(message, Opened):
-            limit = self.options.fps
-            stated = message.rate
-            self._rate = (
-                stated if limit is None or (stated and stated <= limit) else Fraction(limit).limit_denominator(100)
-            )
+            self._connections += 1
+            limit = Fraction(self.options.fps).limit_denominator(100) if self.options.fps else None
+            self._rate = min(filter(None, (message.rate, limit)), default=None)
         elif isinstance(message, Picture):
             self._deliver(message, reader)
 

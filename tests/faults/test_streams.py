@@ -1,0 +1,70 @@
+"""What a camera sends may change, jump and arrive torn: the models see whole pictures in running time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_both_codecs_come_through_with_their_capture_time(fake_camera: Any, live_run: Any, codec: str) -> None:
+    camera = fake_camera("--codec", codec)
+    with live_run({"camera": camera.url()}) as run:
+        run.wait_live("camera")
+        time.sleep(4.0)
+        health = run.engine.healths()["camera"]
+    record = run.records["camera"]
+    assert health.codec == {"h264": "h264", "h265": "hevc"}[codec]
+    # One frame of delay is the parser's, which knows a picture's end by the next one's beginning.
+    assert np.median(record.delays) < 0.35
+    assert np.median(np.diff(record.times[5:])) == pytest.approx(0.1, abs=0.02)
+
+
+def test_another_picture_size_after_a_reconnection_begins_a_segment(fake_camera: Any, live_run: Any) -> None:
+    camera = fake_camera()
+    with live_run({"camera": camera.url()}) as run:
+        run.wait_live("camera")
+        time.sleep(1.5)
+        camera.command("size all 320x240")
+        run.wait(lambda: (320, 240) in run.records["camera"].sizes, 10.0, "the new size arrives")
+        time.sleep(1.0)
+    record = run.records["camera"]
+    assert [segment for segment, size in zip(record.segments, record.sizes) if size == (320, 240)][0] == 1
+    assert {size for segment, size in zip(record.segments, record.sizes) if segment == 0} == {(640, 360)}
+    # Tracks of the old picture ended, and no id is used twice.
+    assert len(record.ended) >= 2
+    assert len({summary.track for summary in record.ended}) == len(record.ended)
+
+
+def test_time_stamps_that_jump_are_repaired_and_counted(fake_camera: Any, live_run: Any) -> None:
+    camera = fake_camera()
+    with live_run({"camera": camera.url()}) as run:
+        run.wait_live("camera")
+        for jump in ("+100", "-60", "+7", "-40"):
+            time.sleep(1.0)
+            camera.command(f"jump all {jump}")
+        time.sleep(1.5)
+        health = run.engine.healths()["camera"]
+    steps = np.diff(run.records["camera"].times[3:])
+    assert health.repairs == 4
+    assert (steps > 0).all()
+    assert steps.max() < 1.0
+    assert abs(run.records["camera"].times[-1] - time.time()) < 3.0
+
+
+def test_lost_packets_never_show_as_torn_pictures(fake_camera: Any, live_run: Any) -> None:
+    # Without any green in it, green is damage: what a decoder makes of data that is not there.
+    camera = fake_camera("--gop", "5", "--bitrate", "400")
+    with live_run({"camera": camera.url()}, transport="udp") as run:
+        run.wait_live("camera")
+        time.sleep(2.0)
+        whole = run.records["camera"].greenest
+        camera.command("loss all 0.05")
+        time.sleep(10.0)
+        health = run.engine.healths()["camera"]
+    assert health.dropped["corrupt"] > 5
+    assert len(run.records["camera"].indices) > 40
+    assert run.records["camera"].greenest < whole + 3.0
