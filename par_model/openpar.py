@@ -90,6 +90,9 @@ def from_openpar(
     for name in ("text_features", "appearance_center", "appearance_scale"):
         ours[name] = torch.ones(expected[name].shape) if name.endswith("scale") else torch.zeros(expected[name].shape)
     ours["text_features"] = text_features.detach().cpu().float()
+    missing = [name for name in expected if name not in ours]
+    if missing:
+        raise CheckpointError(f"the public checkpoint lacks {_their_name(missing[0], config)}")
     problem = misfit(expected, ours)
     if problem:
         raise CheckpointError(f"the public checkpoint does not fit: {problem}")
@@ -166,6 +169,10 @@ def _config(
         found = {int(match[1]) for name in state if (match := re.match(pattern, name))}
         return sorted(found)
 
+    if "clip_visual_extractor.conv1.weight" not in state:
+        raise CheckpointError(
+            "the state dict is no checkpoint of VTFPAR++: it lacks clip_visual_extractor.conv1.weight"
+        )
     targets = tuple(count(r"spatial_sidenet\.fusion_layers\.layer_(\d+)\."))
     chosen = taps or TAPS_OF_TARGETS.get(targets)
     if chosen is None:
