@@ -1,0 +1,94 @@
+"""Generation: fills a folder with tracklet shards, in as many processes as asked, skipping what is already there."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from par_model.synthesis.bodies import load_bodies
+from par_model.synthesis.shards import SHARD_SIZE, shard_path, write_shard
+from par_model.synthesis.tracklets import Tracklet, TrackletGenerator
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process needs to make shards."""
+
+    out: Path
+    seed: int
+    assets: Path
+    backgrounds: Path | None
+    size: tuple[int, int]
+    frames: int
+
+
+def generate_tracklets(
+    out: Path,
+    count: int,
+    seed: int,
+    assets: Path,
+    processes: int = 1,
+    backgrounds: Path | None = None,
+    size: tuple[int, int] = (96, 192),
+    frames: int = 6,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Write `count` tracklets (rounded up to whole shards) of `seed` to `out` and return the paths of all shards.
+
+    Complete shards are kept and skipped; a killed run goes on where it stopped. assets: folder of MakeHuman clothes
+    and hair; backgrounds: folder of photographs that replace some of the streets; progress: called with tracklets
+    done and wanted. Raises ValueError naming what is missing: packages, OpenGL, assets.
+    """
+    load_bodies()  # bakes the bodies once, before processes would race for it
+    shards = -(-count // SHARD_SIZE)
+    missing = [number for number in range(shards) if not shard_path(out, seed, number).exists()]
+    out.mkdir(parents=True, exist_ok=True)
+    job = Job(out, seed, assets, backgrounds, size, frames)
+    done = (shards - len(missing)) * SHARD_SIZE
+    report = progress or (lambda *_: None)
+    report(done, shards * SHARD_SIZE)
+    if processes <= 1 and missing:
+        generator = _generator(job)
+        for number in missing:
+            _shard(job, generator, number, lambda made, base=done: report(base + made, shards * SHARD_SIZE))  # type: ignore[misc]
+            done += SHARD_SIZE
+    elif missing:
+        # Each worker opens its own OpenGL context, which does not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, mp_context=context, initializer=_open, initargs=(job,)) as pool:
+            for _ in pool.map(_work, missing):
+                done += SHARD_SIZE
+                report(done, shards * SHARD_SIZE)
+    return [shard_path(out, seed, number) for number in range(shards)]
+
+
+def _generator(job: Job) -> TrackletGenerator:
+    return TrackletGenerator(job.assets, job.seed, size=job.size, frames=job.frames, backgrounds=job.backgrounds)
+
+
+def _shard(job: Job, generator: TrackletGenerator, number: int, report: Callable[[int], None]) -> None:
+    def tracklets() -> Iterator[Tracklet]:
+        for made in range(SHARD_SIZE):
+            yield generator.make(number * SHARD_SIZE + made)
+            report(made + 1)
+
+    write_shard(shard_path(job.out, job.seed, number), tracklets())
+
+
+_worker: tuple[Job, TrackletGenerator] | None = None
+
+
+def _open(job: Job) -> None:
+    global _worker
+    _worker = job, _generator(job)
+
+
+def _work(number: int) -> int:
+    assert _worker is not None
+    _shard(*_worker, number, lambda made: None)
+    return number

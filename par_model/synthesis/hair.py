@@ -1,0 +1,193 @@
+"""Hair, beards and hats: MakeHuman hair pieces, caps and beanies grown from the skull."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from par_model.synthesis.assets import Piece, load_piece
+from par_model.synthesis.bodies import JOINT_INDEX, SKIN_VERTICES, Body, BodyBank
+from par_model.synthesis.colours import linear
+from par_model.synthesis.mesh import Layer, Skinning, grid_faces, normals, pack, rigid, simplify, superellipsoid
+
+SHORT_HAIR = ("short01", "short02", "short03", "short04", "afro01")
+BOBS = ("bob01", "bob02")
+LONG_HAIR = ("long01", "ponytail01", "braid01")
+HATS = ("cap", "beanie", "fedora", "bucket")
+# Canonical height of the lower rim of a hat at the forehead and at the nape.
+HAT_RIM = {"cap": (1.738, 1.70), "beanie": (1.728, 1.665), "fedora": (1.735, 1.70), "bucket": (1.73, 1.68)}
+_HAIR_SHADES = (
+    (0.40, (0.06, 0.05, 0.045)), (0.24, (0.16, 0.1, 0.07)), (0.12, (0.33, 0.2, 0.11)), (0.08, (0.62, 0.48, 0.28)),
+    (0.06, (0.4, 0.17, 0.08)), (0.10, (0.55, 0.54, 0.53)),
+)  # fmt: skip
+_GREY = ((0.5, (0.6, 0.59, 0.58)), (0.3, (0.8, 0.79, 0.77)), (0.2, (0.28, 0.26, 0.25)))
+
+
+def sample_hair_colour(rng: np.random.Generator, age: str) -> tuple[float, float, float]:
+    """Linear RGB; old people are mostly grey."""
+    shades = _GREY if age == "old" and rng.uniform() < 0.75 else _HAIR_SHADES
+    shares = np.array([share for share, _ in shades])
+    base = shades[rng.choice(len(shades), p=shares / shares.sum())][1]
+    tint = rng.uniform(0.75, 1.25) * (1 + np.array([0.06, 0.0, -0.06]) * rng.uniform(-1, 1))
+    r, g, b = np.clip(np.array(base) * tint, 0.02, 0.95)
+    return linear((float(r), float(g), float(b)))
+
+
+@dataclass(frozen=True)
+class HairCut:
+    """A hair style: the piece worn (None: only a painted scalp), its lowest canonical height, and whether it is long.
+
+    drop: metres by which the ends are pulled down.
+    """
+
+    piece: str | None
+    hem: float
+    long: bool
+    drop: float = 0.0
+
+
+def sample_cut(rng: np.random.Generator, long: bool, age: str, gender: str) -> HairCut:
+    """A style that reads as long (on or below the shoulders, or tied at the back) or as short."""
+    if long:
+        piece = str(rng.choice([*LONG_HAIR, "long01", "bob02", "bob01"], p=[0.3, 0.2, 0.1, 0.2, 0.1, 0.1]))
+        if piece in BOBS:
+            return HairCut(piece, -9.0, True, float(rng.uniform(0.08, 0.16)))
+        return HairCut(piece, float(rng.uniform(1.12, 1.43)) if piece == "long01" else -9.0, True)
+    if gender == "male" and rng.uniform() < (0.35 if age == "old" else 0.15):
+        return HairCut(None, -9.0, False)
+    choices = SHORT_HAIR if gender == "male" else (*SHORT_HAIR[:3], "bob02", "short03")
+    return HairCut(str(rng.choice(choices)), -9.0, False)
+
+
+class Barber:
+    """Hair pieces of an asset folder and hats built on a bank's average skull."""
+
+    def __init__(self, assets: Path, bank: BodyBank) -> None:
+        self.bank = bank
+        self.pieces: dict[str, Piece] = {
+            name: load_piece(assets, "hair", name) for name in (*SHORT_HAIR, *BOBS, *LONG_HAIR)
+        }
+        self.fedora = load_piece(assets, "clothes", "fedora01")
+        self._canon: dict[str, tuple[np.ndarray, Skinning, np.ndarray]] = {}
+        z = bank.mean[:, 2]
+        self._skin = pack(bank.weights)
+        self._skull = simplify(bank.mean, bank.faces[(z[bank.faces] > 1.6).all(1)], 0.015)
+
+    def dress(self, cut: HairCut, body: Body, material: int) -> Layer | None:
+        """The hair of a cut on a body, or None for a bare or painted scalp."""
+        if cut.piece is None:
+            return None
+        return self._fit(self.pieces[cut.piece], body, material, cut.drop)
+
+    def _fit(self, piece: Piece, body: Body, material: int, drop: float = 0.0) -> Layer:
+        if piece.name not in self._canon:
+            canon = piece.fit(self.bank.mean)
+            skin = pack(piece.weigh(self.bank.weights))
+            self._canon[piece.name] = canon, skin, simplify(canon, piece.faces, 0.012)
+        canon, skin, faces = self._canon[piece.name]
+        positions = piece.fit(body.vertices)
+        if drop:
+            fall = np.clip((1.66 - canon[:, 2]) / 0.1, 0, 1) * drop
+            positions = positions - fall[:, None] * [0, 0, 1]
+            canon = canon - fall[:, None] * [0, 0, 1]
+        bare = np.full(len(canon), -0.3, np.float32)
+        return Layer(positions, canon, bare, skin, faces, material)
+
+    def hat(self, kind: str, body: Body, material: int, brim_material: int) -> list[Layer]:
+        """The layers of a hat: a crown over the skull and, for caps and bucket hats, a brim."""
+        if kind == "fedora":
+            return [self._fit(self.fedora, body, material)]
+        front, nape = HAT_RIM[kind]
+        y, z = self.bank.mean[:, 1], self.bank.mean[:, 2]
+        rim = np.interp(y, [-0.14, 0.06], [front, nape])
+        faces = self._skull[(z[self._skull] > rim[self._skull]).all(1)]
+        out = normals(body.vertices, self._skull)
+        lift = 0.016 if kind == "beanie" else 0.012
+        height = np.clip((z - rim) / 0.08, 0, 1)
+        puff = (0.02 if kind == "beanie" else 0.01) * height
+        positions = body.vertices + out * (lift + puff)[:, None]
+        crown = Layer(positions, self.bank.mean, np.full(len(z), -0.3, np.float32), self._skin, faces, material)
+        if kind == "beanie":
+            return [crown]
+        return [crown, self._brim(body, positions, faces, kind, brim_material)]
+
+    def _brim(self, body: Body, shell: np.ndarray, faces: np.ndarray, kind: str, material: int) -> Layer:
+        """A sheet around the rim: in front only for a cap, all around for a bucket hat."""
+        used = np.unique(faces)
+        low = shell[used]
+        centre = low.mean(0)
+        span = (np.linspace(-1.15, 1.15, 13) if kind == "cap" else np.linspace(-np.pi, np.pi, 25)) - np.pi / 2
+        inner_x, inner_y = np.ptp(low[:, 0]) / 2 * 0.97, np.ptp(low[:, 1]) / 2 * 0.97
+        front, nape = HAT_RIM[kind]
+        scale = body.height / float(self.bank.mean[:SKIN_VERTICES, 2].max())
+        rows = []
+        for reach in np.linspace(0, 1, 4):
+            width = (0.075 if kind == "cap" else 0.055) * reach * scale
+            if kind == "cap":
+                width = width * np.sqrt(np.clip(1 - ((span + np.pi / 2) / 1.2) ** 2, 0, 1))
+            ring = np.stack([np.cos(span) * (inner_x + width), np.sin(span) * (inner_y + width)], 1)
+            height = np.interp(np.sin(span), [-1, 1], [front, nape]) * scale + 0.012
+            fall = 0.02 * reach**2 if kind == "cap" else 0.03 * reach
+            rows.append(np.column_stack([ring + centre[:2], height - fall * scale]))
+        points = np.concatenate(rows)
+        return Layer(
+            points, points / scale, np.full(len(points), -0.3, np.float32),
+            rigid(len(points), JOINT_INDEX["head"]), grid_faces(4, len(span), closed=False), material,
+        )  # fmt: skip
+
+
+def hood(body: Body, bank: BodyBank, material: int) -> Layer:
+    """A hood folded down behind the neck."""
+    scale = body.height / float(bank.mean[:SKIN_VERTICES, 2].max())
+    shape, faces = superellipsoid((0.115, 0.06, 0.06), 2.2, 9, 18)
+    shape = shape.copy()
+    shape[:, 1] -= 2.6 * shape[:, 0] ** 2  # wraps around the neck
+    points = shape * scale + body.joints[JOINT_INDEX["neck"]] + np.array([0, 0.065, -0.02]) * scale
+    return Layer(
+        points, points / scale, np.full(len(points), -0.3, np.float32),
+        rigid(len(points), JOINT_INDEX["chest"]), faces, material,
+    )  # fmt: skip
+
+
+def scarf(rng: np.random.Generator, body: Body, bank: BodyBank, material: int) -> list[Layer]:
+    """A ring around the neck, sometimes with an end hanging down in front."""
+    scale = body.height / float(bank.mean[:SKIN_VERTICES, 2].max())
+    neck = body.joints[JOINT_INDEX["neck"]]
+    u, v = np.meshgrid(
+        np.linspace(0, 2 * np.pi, 18, endpoint=False), np.linspace(0, 2 * np.pi, 8, endpoint=False), indexing="ij"
+    )
+    thick = rng.uniform(0.028, 0.042)
+    ring = np.stack(
+        [(0.068 + thick * np.cos(v)) * np.cos(u), (0.075 + thick * np.cos(v)) * np.sin(u), 1.3 * thick * np.sin(v)], -1
+    )
+    ring[..., 2] += 0.015 * np.sin(u)
+    points = ring.reshape(-1, 3) * scale + neck + np.array([0, -0.02, 0.005]) * scale
+    faces = grid_faces(18, 8)
+    closing = np.array([[17 * 8 + k, 17 * 8 + (k + 1) % 8, (k + 1) % 8, k] for k in range(8)], np.int32)
+    bare = np.full(len(points), -0.3, np.float32)
+    layers = [
+        Layer(
+            points,
+            points / scale,
+            bare,
+            rigid(len(points), JOINT_INDEX["neck"]),
+            np.concatenate([faces, closing]),
+            material,
+        )
+    ]
+    if rng.uniform() < 0.5:
+        shape, end_faces = superellipsoid((0.05, 0.016, rng.uniform(0.12, 0.22)), 5.0, 7, 10)
+        end = shape * scale + neck + np.array([rng.uniform(-0.05, 0.05), -0.135, -0.22]) * scale
+        layers.append(
+            Layer(
+                end,
+                end / scale,
+                np.full(len(end), -0.3, np.float32),
+                rigid(len(end), JOINT_INDEX["chest"]),
+                end_faces,
+                material,
+            )
+        )
+    return layers

@@ -1,0 +1,97 @@
+"""Sampling: which attributes a generated person has, fairly flat, with weak correlations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from par_model.synthesis.bodies import AGES
+from par_model.synthesis.colours import BOTTOM_COLOURS, TOP_COLOURS
+from par_model.synthesis.hair import HATS
+
+POSES = ("frontal", "lateral-frontal", "lateral", "lateral-back", "back")
+POSE_VARIES, MOTION_VARIES = "pose varies", "motion varies"
+HAND_BAGS = ("tote", "plastic", "briefcase", "handbag")
+OUTER = ("none", "coat", "jacket", "vest", "open")
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What is decided about a person before anything is built; words are MARS's where MARS has them."""
+
+    gender: str
+    age: str
+    top_short: bool
+    top_colour: str
+    bottom: str  # trousers, shorts, skirt, dress
+    bottom_short: bool
+    bottom_colour: str
+    outer: str
+    long_hair: bool
+    hat: str | None
+    backpack: bool
+    shoulder_bag: bool
+    hand_bag: str | None
+    hood: bool
+    scarf: bool
+    boots: bool
+    beard: float
+
+
+def sample_traits(rng: np.random.Generator) -> Traits:
+    """Near-flat marginals: a rare attribute is worth more to a learner than a realistic share of it."""
+    female = bool(rng.uniform() < 0.5)
+    age = str(rng.choice(AGES, p=[0.2, 0.25, 0.35, 0.2]))
+    top_short = bool(rng.uniform() < 0.45)
+    roll = rng.uniform()
+    if roll < (0.4 if female else 0.02):
+        bottom = "dress" if roll < (0.13 if female else 0.0) else "skirt"
+        bottom_short = bool(rng.uniform() < 0.6)
+    else:
+        bottom_short = bool(rng.uniform() < (0.42 if top_short else 0.25))
+        bottom = "shorts" if bottom_short else "trousers"
+    outer = "none" if top_short else str(rng.choice(OUTER, p=[0.34, 0.24, 0.2, 0.04, 0.18]))
+    if top_short and rng.uniform() < 0.12:
+        outer = "vest" if rng.uniform() < 0.3 else "open"
+    if bottom == "dress" and outer in ("coat", "vest"):
+        outer = "none"
+    top_colour = str(rng.choice(TOP_COLOURS, p=[0.14, 0.09, 0.1, 0.12, 0.12, 0.13, 0.09, 0.1, 0.11]))
+    bottom_colour = str(rng.choice(BOTTOM_COLOURS, p=[0.1, 0.08, 0.16, 0.09, 0.12, 0.08, 0.07, 0.14, 0.09, 0.07]))
+    if bottom == "dress":
+        shared = [c for c in TOP_COLOURS if c in BOTTOM_COLOURS]
+        top_colour = bottom_colour = str(rng.choice(shared))
+    bags = rng.uniform(size=3) < [0.27, 0.27, 0.28]
+    if bags.sum() == 3:
+        bags[rng.integers(3)] = False
+    return Traits(
+        gender="female" if female else "male",
+        age=age,
+        top_short=top_short,
+        top_colour=top_colour,
+        bottom=bottom,
+        bottom_short=bottom_short,
+        bottom_colour=bottom_colour,
+        outer=outer,
+        long_hair=bool(rng.uniform() < (0.72 if female else 0.1)),
+        hat=str(rng.choice(HATS, p=[0.42, 0.28, 0.15, 0.15])) if rng.uniform() < 0.33 else None,
+        backpack=bool(bags[0]),
+        shoulder_bag=bool(bags[1]),
+        hand_bag=str(rng.choice(HAND_BAGS, p=[0.3, 0.22, 0.18, 0.3])) if bags[2] else None,
+        hood=bool(not top_short and rng.uniform() < 0.22),
+        scarf=bool(rng.uniform() < (0.03 if top_short else 0.16)),
+        boots=bool(rng.uniform() < (0.3 if female else 0.12)),
+        beard=float(rng.choice([0.0, 0.5, 1.0], p=[0.6, 0.2, 0.2])) if not female and age in ("adult", "old") else 0.0,
+    )  # fmt: skip
+
+
+def pose_word(angles: np.ndarray) -> str | None:
+    """MARS's word for (T,) degrees between facing and camera; None between a steady and a varying pose."""
+    folded = np.abs((np.asarray(angles) + 180) % 360 - 180)
+    unwrapped = np.unwrap(np.radians(angles))
+    turned = float(np.degrees(unwrapped.max() - unwrapped.min()))
+    if turned > 75:
+        return POSE_VARIES
+    if turned > 45:
+        return None
+    return POSES[int(np.clip(np.round(folded.mean() / 45), 0, 4))]

@@ -1,0 +1,356 @@
+"""Tracklets: six crops of one generated person walking through a generated street, with MARS labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from par_model.schema import Schema, load_schema
+from par_model.synthesis import people, sampling
+from par_model.synthesis.bodies import JOINT_INDEX
+from par_model.synthesis.people import Person, Tailor
+from par_model.synthesis.render import Figure, Renderer, Scene, UploadedMesh
+from par_model.synthesis.sensor import Sensor, encode, expose, sample_sensor, shrink
+from par_model.synthesis.world import Camera, World, build_world, sample_camera, sample_light
+
+FRAME_SIZE = (1152, 648)
+TRACKLETS_PER_SCENE = 10
+SUPERSAMPLING = 1.6
+TARGET, NEIGHBOUR = 1, 2
+_RENDER_HEIGHTS = np.array([64, 80, 96, 128, 160, 192, 256, 320])
+# Part of the person's pixels that a thing must cover to be called visible, and in how many frames.
+VISIBLE = {
+    "backpack": 0.012,
+    "shoulder bag": 0.012,
+    "hand bag": 0.008,
+    "hat": 0.006,
+    "hair": 0.002,
+    "top": 0.06,
+    "bottom": 0.05,
+    "legs": 0.12,
+}
+FRAMES_VISIBLE = 2
+_PARTS = {
+    "backpack": (people.BACKPACK, people.STRAPS),
+    "shoulder bag": (people.SHOULDER_BAG, people.SHOULDER_STRAP),
+    "hand bag": (people.HAND_BAG, people.HANDLES),
+    "hat": (people.HAT, people.BRIM),
+    "hair": (people.HAIR,),
+    "top": (people.TOP,),
+    "bottom": (people.BOTTOM,),
+    "legs": (people.BOTTOM, people.TIGHTS, people.SOCKS, people.SHOES),
+}
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A path over the ground: where and which way at any second, and which of the person's styles applies.
+
+    start (3,) metres; heading radians at 0; turn radians a second; bend: extra turning, radians, spread around
+    `bend_at` seconds; change_at: seconds when the second style begins.
+    """
+
+    start: np.ndarray
+    heading: float
+    turn: float
+    bend: float
+    bend_at: float
+    change_at: float
+
+    def heading_at(self, seconds: float) -> float:
+        """Radians; 0 faces -y."""
+        turned = self.turn * seconds + self.bend / (1 + np.exp(-(seconds - self.bend_at) * 5.0))
+        return float(self.heading + turned)
+
+    def position_at(self, seconds: float, speeds: tuple[float, ...]) -> np.ndarray:
+        """(3,) metres, by summing small steps along the heading."""
+        steps = np.linspace(0, seconds, max(2, int(abs(seconds) * 20) + 1))
+        middle = (steps[1:] + steps[:-1]) / 2
+        heading = self.heading + self.turn * middle + self.bend / (1 + np.exp(-(middle - self.bend_at) * 5.0))
+        speed = np.where(middle < self.change_at, speeds[0], speeds[-1])
+        advance = np.stack([np.sin(heading), -np.cos(heading), np.zeros_like(heading)], 1) * speed[:, None]
+        moved: np.ndarray = self.start + (advance * np.diff(steps)[:, None]).sum(0)
+        return moved
+
+
+@dataclass(frozen=True)
+class Tracklet:
+    """A finished tracklet: key, JPEG bytes per frame, the label object, and one clean-size picture for the card."""
+
+    key: str
+    frames: tuple[bytes, ...]
+    label: dict[str, object]
+
+
+class TrackletGenerator:
+    """Makes tracklets by number: the same seed and number give the same bytes on the same rasteriser."""
+
+    def __init__(
+        self, assets: Path, seed: int, *, size: tuple[int, int] = (96, 192), frames: int = 6,
+        backgrounds: Path | None = None,
+    ) -> None:  # fmt: skip
+        self.seed, self.size, self.frames = seed, size, frames
+        self.tailor = Tailor(assets)
+        self.renderer = Renderer()
+        self.schema: Schema = load_schema("mars")
+        self.backgrounds = sorted(backgrounds.glob("*.[jp][pn]g")) if backgrounds else []
+        if backgrounds and not self.backgrounds:
+            raise ValueError(f"{backgrounds}: no .jpg or .png pictures to use as backgrounds")
+        self._scene: tuple[int, Scene] | None = None
+
+    def make(self, index: int) -> Tracklet:
+        """Tracklet number `index`."""
+        scene = self._scene_of(index // TRACKLETS_PER_SCENE)
+        for attempt in range(20):
+            rng = np.random.default_rng([self.seed, index, attempt])
+            tracklet = self._attempt(rng, scene, f"s{self.seed}-{index:06d}")
+            if tracklet is not None:
+                return tracklet
+        raise RuntimeError(f"tracklet {index} of seed {self.seed}: no visible person in 20 attempts")
+
+    def _scene_of(self, number: int) -> Scene:
+        if self._scene is None or self._scene[0] != number:
+            if self._scene is not None:
+                self._scene[1].release()
+            rng = np.random.default_rng([self.seed, 1_000_003, number])
+            world = build_world(rng, sample_camera(rng, FRAME_SIZE), sample_light(rng))
+            picture = None
+            if self.backgrounds and rng.uniform() < 0.5:
+                picture = self.backgrounds[rng.integers(len(self.backgrounds))]
+            self._scene = number, self.renderer.render_scene(world, picture)
+        return self._scene[1]
+
+    def _attempt(self, rng: np.random.Generator, scene: Scene, key: str) -> Tracklet | None:
+        step = float(np.exp(rng.uniform(np.log(0.12), np.log(0.6))))
+        times = np.arange(self.frames) * step
+        motions = _sample_motions(rng)
+        spot = _sample_spot(rng, scene.world, times[-1])
+        if spot is None:
+            return None
+        traits = sampling.sample_traits(rng)
+        person = self.tailor.make(rng, traits, motions)
+        walk = _sample_walk(rng, scene.world.camera, spot, person, times)
+        poses = [_pose(person, walk, t) for t in times]
+        boxes = [_box(scene.world.camera, person.outline(bones)) for bones, _, _ in poses]
+        tall = float(np.mean([b[3] - b[1] for b in boxes]))
+        if tall < 34 or not all(_inside(b) for b in boxes):
+            return None
+        sensor = sample_sensor(rng, tall)
+        cropped = _jitter(rng, np.array(boxes))
+        uploaded = [self.renderer.upload(person.mesh, person.look)]
+        try:
+            others = self._neighbours(rng, scene, walk, person, uploaded, times)
+            pictures, owners = [], []
+            for frame, (bones, _, _) in enumerate(poses):
+                figures = [Figure(uploaded[0], bones, person.limbs(bones), TARGET), *others[frame]]
+                picture, owner = self._crop(scene, figures, cropped[frame], sensor)
+                pictures.append(picture)
+                owners.append(owner)
+        finally:
+            for mesh in uploaded:
+                mesh.release()
+        visible = [_visible(owner) for owner in owners]
+        if sum(v["person"] > 0.13 for v in visible) < self.frames - 1:
+            return None
+        quality, smooth = int(rng.integers(72, 96)), bool(rng.uniform() < 0.3)
+        stored = tuple(encode(expose(p, sensor, rng), self.size, quality, smooth) for p in pictures)
+        label = self._label(person, poses, visible, cropped, scene.world.camera, sensor, step)
+        return Tracklet(key, stored, label)
+
+    def _neighbours(
+        self, rng: np.random.Generator, scene: Scene, walk: Walk, person: Person, uploaded: list[UploadedMesh],
+        times: np.ndarray,
+    ) -> list[list[Figure]]:  # fmt: skip
+        """Other people near the target, per frame; their meshes join `uploaded`."""
+        frames: list[list[Figure]] = [[] for _ in times]
+        if rng.uniform() > 0.3:
+            return frames
+        for number in range(1 if rng.uniform() < 0.8 else 2):
+            motion = "staying" if person.styles[0].motion == "staying" or rng.uniform() < 0.2 else "walking"
+            other = self.tailor.make(rng, sampling.sample_traits(rng), (motion,))
+            uploaded.append(self.renderer.upload(other.mesh, other.look))
+            aside = rng.uniform(0.45, 1.3) * rng.choice([-1, 1])
+            ahead = rng.normal(0, 0.8)
+            heading = walk.heading if rng.uniform() < 0.6 else rng.uniform(-np.pi, np.pi)
+            facing = np.array([np.sin(walk.heading), -np.cos(walk.heading), 0])
+            across = np.array([np.cos(walk.heading), np.sin(walk.heading), 0])
+            beside = Walk(walk.start + aside * across + ahead * facing, heading, 0.0, 0.0, 0.0, 99.0)
+            for frame, seconds in enumerate(times):
+                bones, _, _ = _pose(other, beside, float(seconds))
+                frames[frame].append(Figure(uploaded[-1], bones, other.limbs(bones), NEIGHBOUR + number))
+        return frames
+
+    def _crop(
+        self, scene: Scene, figures: list[Figure], box: np.ndarray, sensor: Sensor
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """The picture of a box at sensor size, and its owners at drawing size."""
+        wanted = min(SUPERSAMPLING * sensor.height, _RENDER_HEIGHTS[-1])
+        height = int(_RENDER_HEIGHTS[np.searchsorted(_RENDER_HEIGHTS, wanted)])
+        width, full = FRAME_SIZE
+        x1, y1, x2, y2 = box
+        window = (x1 / width, 1 - y2 / full, (x2 - x1) / width, (y2 - y1) / full)
+        picture, owners = self.renderer.draw(scene, figures, window, (height // 2, height))
+        tall = min(sensor.height, height)
+        wide = max(12, round(tall * (x2 - x1) / (y2 - y1)))
+        return shrink(picture, (min(wide, height), tall)), owners
+
+    def _label(
+        self, person: Person, poses: list[tuple[np.ndarray, float, str]], visible: list[dict[str, float]],
+        boxes: np.ndarray, camera: Camera, sensor: Sensor, step: float,
+    ) -> dict[str, object]:  # fmt: skip
+        traits = person.traits
+        shown = {part: sum(v[part] >= share for v in visible) >= FRAMES_VISIBLE for part, share in VISIBLE.items()}
+        angles = np.array([_angle(camera, bones, heading) for bones, heading, _ in poses])
+        gaits = [motion for _, _, motion in poses]
+        hair: bool | None = person.hair_label
+        if hair and not shown["hair"]:
+            hair = None
+        attributes: dict[str, object] = {
+            "top length": traits.top_short,
+            "bottom type": traits.bottom in ("skirt", "dress") if shown["legs"] else None,
+            "shoulder bag": traits.shoulder_bag and shown["shoulder bag"],
+            "backpack": traits.backpack and shown["backpack"],
+            "hat": traits.hat is not None and shown["hat"],
+            "hand bag": traits.hand_bag is not None and shown["hand bag"],
+            "hair": hair,
+            "gender": traits.gender == "female",
+            "bottom length": traits.bottom_short if shown["legs"] else None,
+            "pose": sampling.pose_word(angles),
+            "motion": gaits[0] if len(set(gaits)) == 1 else sampling.MOTION_VARIES,
+            "top color": f"top {traits.top_colour}" if shown["top"] else None,
+            "bottom color": f"bottom {traits.bottom_colour}" if shown["bottom"] else None,
+            "age": traits.age,
+        }
+        middle = poses[len(poses) // 2][0][JOINT_INDEX["pelvis"], :3, 3]
+        return {
+            "attributes": attributes,
+            "vector": vector(self.schema, attributes),
+            "worn": person.worn,
+            "visible": [{k: round(v, 4) for k, v in seen.items()} for seen in visible],
+            "boxes": np.round(boxes, 1).tolist(),
+            "angle": np.round(angles, 1).tolist(),
+            "motion": gaits,
+            "camera": {
+                "size": list(FRAME_SIZE),
+                "height": round(float(camera.eye[2]), 2),
+                "pitch": round(float(np.degrees(np.arcsin(-camera.axes[2, 2]))), 1),
+                "field": round(2 * float(np.degrees(np.arctan(camera.tangent[1]))), 1),
+                "distance": round(float(np.linalg.norm(middle - camera.eye)), 1),
+            },
+            "sensor": sensor.describe(),
+            "seconds": round(step, 3),
+        }
+
+
+def vector(schema: Schema, attributes: dict[str, object]) -> list[int]:
+    """The schema's columns for attributes by group name: 1, 0, and 2 where the value is None."""
+    row = [0] * len(schema.words)
+    for name, columns in schema.slices.items():
+        value = attributes[name]
+        if value is None:
+            row[columns] = [2] * (columns.stop - columns.start)
+        elif isinstance(value, bool):
+            row[columns.start] = int(value)
+        else:
+            row[schema.words.index(str(value))] = 1
+    return row
+
+
+def _sample_motions(rng: np.random.Generator) -> tuple[str, ...]:
+    if rng.uniform() < 0.1:
+        pairs = (("walking", "staying"), ("staying", "walking"), ("walking", "running"), ("running", "walking"))
+        return pairs[rng.choice(4, p=[0.35, 0.35, 0.15, 0.15])]
+    return (str(rng.choice(["walking", "running", "riding", "staying"], p=[0.48, 0.17, 0.15, 0.2])),)
+
+
+def _sample_spot(rng: np.random.Generator, world: World, seconds: float) -> np.ndarray | None:
+    """A free place on the ground where a person is between 60 and 600 frame pixels tall."""
+    camera = world.camera
+    width, height = camera.size
+    for _ in range(30):
+        spot = camera.ground_at((rng.uniform(0.12, 0.88) * width, rng.uniform(0.3, 1.3) * height))
+        if np.linalg.norm(spot[:2] - camera.eye[:2]) > 60:
+            continue
+        ends, depth = camera.project(np.stack([spot, spot + np.array([0, 0, 1.7])]))
+        tall = ends[0, 1] - ends[1, 1]
+        inside = (ends > [10, 4]).all() and (ends < [width - 10, height - 2]).all()
+        apart = np.linalg.norm(world.obstacles[:, :2] - spot[:2], axis=1) > world.obstacles[:, 2] + 0.3
+        if inside and 60 < tall < 600 and depth.min() > 2.0 and apart.all():
+            return spot
+    return None
+
+
+def _sample_walk(rng: np.random.Generator, camera: Camera, spot: np.ndarray, person: Person, times: np.ndarray) -> Walk:
+    """A walk that passes `spot` in the middle, seen from a direction drawn evenly over MARS's pose words."""
+    towards = camera.eye[:2] - spot[:2]
+    to_camera = np.arctan2(towards[0], -towards[1])
+    middle = float(times[-1] / 2)
+    varies = rng.uniform() < 0.13
+    facing = to_camera + np.radians(rng.integers(0, 5) * 45 * rng.choice([-1, 1]) + rng.uniform(-20, 20))
+    turn, bend = float(rng.normal(0, 0.06)), 0.0
+    if varies:
+        bend = float(np.radians(rng.uniform(85, 185)) * rng.choice([-1, 1]))
+        facing -= bend / 2
+    change = float(times[len(times) // 2] - 0.02 + rng.choice([-1, 0, 1]) * (times[1] - times[0]))
+    speeds = tuple(style.speed for style in person.styles)
+    centred = Walk(np.zeros(3), float(facing), turn, bend, middle, change if len(speeds) > 1 else 99.0)
+    return Walk(spot - centred.position_at(middle, speeds), centred.heading, turn, bend, middle, centred.change_at)
+
+
+def _pose(person: Person, walk: Walk, seconds: float) -> tuple[np.ndarray, float, str]:
+    """Bone matrices, heading and gait at a moment."""
+    style = person.styles[0] if seconds < walk.change_at else person.styles[-1]
+    speeds = tuple(s.speed for s in person.styles)
+    heading = walk.heading_at(seconds)
+    position = walk.position_at(seconds, speeds)
+    return person.place(seconds, style, position, heading), heading, style.motion
+
+
+def _angle(camera: Camera, bones: np.ndarray, heading: float) -> float:
+    """Degrees between where somebody faces and the camera."""
+    towards = camera.eye[:2] - bones[JOINT_INDEX["pelvis"], :2, 3]
+    return float(np.degrees((heading - np.arctan2(towards[0], -towards[1]) + np.pi) % (2 * np.pi) - np.pi))
+
+
+def _box(camera: Camera, points: np.ndarray) -> np.ndarray:
+    """(4,) tight x1 y1 x2 y2 around projected points, in frame pixels."""
+    pixels, depth = camera.project(points)
+    if depth.min() < 0.5:
+        return np.array([-1e4, -1e4, 1e4, 1e4])
+    return np.concatenate([pixels.min(0), pixels.max(0)])
+
+
+def _inside(box: np.ndarray) -> bool:
+    """Whether at least four fifths of a box lie in the frame and nothing of its height is lost."""
+    width, height = FRAME_SIZE
+    shown = np.clip(box[[0, 2]], 0, width)
+    return bool(shown[1] - shown[0] > 0.8 * (box[2] - box[0]) and box[1] > -0.02 * height and box[3] < 1.04 * height)
+
+
+def _jitter(rng: np.random.Generator, boxes: np.ndarray) -> np.ndarray:
+    """(T, 4) boxes as a detector would draw them: a bias for the whole tracklet and noise for every frame."""
+    size = np.stack([boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]], 1)
+    size[:, 0] = np.maximum(size[:, 0], 0.3 * size[:, 1])
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    grow = np.array([rng.normal(0.07, 0.06), rng.normal(0.045, 0.03)]) + rng.normal(0, 0.025, (len(boxes), 2))
+    shift = rng.normal(0, [0.02, 0.01], 2) + rng.normal(0, [0.03, 0.012], (len(boxes), 2))
+    size = size * (1 + np.clip(grow, -0.12, 0.4))
+    centre = centre + shift * size
+    out = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
+    if rng.uniform() < 0.06:  # the feet are lost, as behind a car or at the frame's edge
+        out[:, 3] -= size[:, 1] * rng.uniform(0.08, 0.25)
+    width, height = FRAME_SIZE
+    out[:, [0, 2]] = np.clip(out[:, [0, 2]], 0, width)
+    out[:, [1, 3]] = np.clip(out[:, [1, 3]], 0, height)
+    return out
+
+
+def _visible(owners: np.ndarray) -> dict[str, float]:
+    """Share of the crop that is the person, and of the person's pixels what each labelled thing covers."""
+    mine = owners[..., 0] == TARGET
+    count = max(int(mine.sum()), 1)
+    counts = np.bincount(owners[..., 1][mine], minlength=256)
+    shares = {part: float(counts[list(numbers)].sum() / count) for part, numbers in _PARTS.items()}
+    return {"person": float(mine.mean()), **shares}
