@@ -89,7 +89,7 @@ def from_openpar(
     ours = _shaped(ours, config)
     for name in ("text_features", "appearance_center", "appearance_scale"):
         ours[name] = torch.ones(expected[name].shape) if name.endswith("scale") else torch.zeros(expected[name].shape)
-    ours["text_features"] = text_features.detach().cpu().float()
+    ours["text_features"] = torch.as_tensor(text_features).detach().cpu().float()
     missing = [name for name in expected if name not in ours]
     if missing:
         raise CheckpointError(f"the public checkpoint lacks {_their_name(missing[0], config)}")
@@ -179,6 +179,8 @@ def _config(
         raise CheckpointError(f"fusion points {targets} are no public default; name the taps")
     if any(name.startswith(("spatial_feat_aggregation.", "temporal_feat_aggregation.")) for name in state):
         raise CheckpointError("the public checkpoint aggregates frames by an MLP; only the mean is read")
+    for side_network in _SIDES:
+        shape(f"{side_network}cls_embed")
     width, _, patch, _ = shape("clip_visual_extractor.conv1.weight")
     positions = shape("clip_visual_extractor.positional_embedding")[0] - 1
     side = isqrt(max(positions, 0))
