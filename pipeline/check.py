@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -43,20 +44,32 @@ def check_cameras(config: Config, console: Console | None = None) -> bool:
 
     if not config.cameras:
         raise SidewalkError("the configuration names no cameras; add `cameras:` with a url each")
-    probes = probe_cameras(config.cameras, config)
-    table = Table("camera", "url", "codec", "size", "rate", "first frame", "result", box=None, pad_edge=False)
+    # What the supervisors would report is in the table.
+    supervisor_log = logging.getLogger("sidewalk.camera")
+    level = supervisor_log.level
+    supervisor_log.setLevel(logging.ERROR)
+    try:
+        probes = probe_cameras(config.cameras, config)
+    finally:
+        supervisor_log.setLevel(level)
+    table = Table("camera", "codec", "size", "rate", "first frame", "result", "url", box=None, pad_edge=False)
     for probe in probes:
         health = probe.health
         table.add_row(
             probe.camera,
-            probe.url,
             health.codec,
             f"{health.width}x{health.height}" if probe.ok else "",
             f"{probe.rate:.1f} fps" if probe.ok else "",
             f"{probe.first_frame:.2f} s" if probe.first_frame is not None else "",
-            "ok" if probe.ok else f"{health.reason or health.state}: {health.message}",
+            "ok" if probe.ok else health.reason or str(health.state),
+            probe.url,
         )
-    (console or Console()).print(table)
+    console = console or Console()
+    console.print(table)
+    for probe in probes:
+        if not probe.ok:
+            trouble = probe.health.message or "no picture in time"
+            console.print(f"{probe.camera}: {trouble}", style="yellow", highlight=False, soft_wrap=True)
     return all(probe.ok for probe in probes)
 
 

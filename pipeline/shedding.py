@@ -30,7 +30,7 @@ LEVELS = (
 """The order: readings get rarer, then frames, then the detector's picture smaller."""
 RECOGNITION_LEVELS = 2
 """Up to here relief costs no frames, so a low frame rate alone asks for it too."""
-SETTLE_SECONDS = 3.0
+SETTLE_SECONDS = 5.0
 RELIEF_SECONDS = 10.0
 LONGEST_RELIEF = 300.0
 
@@ -45,7 +45,7 @@ class LoadShedder:
     def __init__(self, max_delay: float) -> None:
         self.level = 0
         self._max_delay = max_delay
-        self._changed = float("-inf")
+        self._changed: float | None = None
         self._well_since: float | None = None
         self._lowered = float("-inf")
         self._patience = RELIEF_SECONDS
@@ -60,7 +60,11 @@ class LoadShedder:
         now: seconds of a monotonic clock; delay: recent p95 in seconds of the slowest camera; kept_up: least share
         of a camera's frames, up to as many as are enough, that became results. None where there is nothing to tell.
         """
-        if delay is None or now - self._changed < SETTLE_SECONDS:
+        if delay is None:
+            return False
+        if self._changed is None:
+            self._changed = now
+        if now - self._changed < SETTLE_SECONDS:
             return False
         late = delay > self._max_delay
         sparse = kept_up is not None and kept_up < 0.7

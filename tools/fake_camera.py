@@ -16,7 +16,8 @@ Commands, one a line on standard input (CAMERA is cam0, cam1, ... or `all`):
     loss CAMERA FRACTION   lose this share of the RTP packets
     quit
 
-The capture time is painted into the top of every picture as black and white blocks; `read_stamp` reads it.
+The capture time is painted into the top and the bottom of every picture as black and white blocks;
+`read_stamp` reads it.
 """
 
 from __future__ import annotations
@@ -48,16 +49,15 @@ def stamp_bits(milliseconds: int) -> list[int]:
     return [word >> (count - 1 - position) & 1 for position in range(count)]
 
 
-def read_stamp(image: Any) -> float | None:
+def read_stamp(image: Any, bottom: bool = False) -> float | None:
     """The capture time, in epoch seconds, painted into a picture; None where it cannot be read.
 
-    image: array (H, W) or (H, W, 3), of any size the stamped picture was scaled to as long as the strip's
-    16 rows survive.
+    image: array (H, W) or (H, W, 3); bottom: read the strip at the lower edge and not the one at the upper.
     """
     count = STAMP_BITS + CHECK_BITS
     width = image.shape[1]
     block = width // count
-    row = image[STAMP_ROWS // 2]
+    row = image[image.shape[0] - STAMP_ROWS // 2 if bottom else STAMP_ROWS // 2]
     bits = []
     for position in range(count):
         pixel = row[position * block + block // 2]
@@ -78,6 +78,17 @@ def stamp_rows(width: int, milliseconds: int) -> bytes:
     block = width // (STAMP_BITS + CHECK_BITS)
     row = b"".join(bytes([WHITE if bit else BLACK]) * block for bit in stamp_bits(milliseconds))
     return (row + bytes([BLACK]) * (width - len(row))) * STAMP_ROWS
+
+
+def stamped(picture: bytes, width: int, height: int, milliseconds: int) -> bytes:
+    """An I420 picture with the strip along its top and its bottom: where they differ, it is torn."""
+    strip = stamp_rows(width, milliseconds)
+    grey = bytes([GREY]) * (len(strip) // 4)
+    planes, start = [], 0
+    for size, edge in ((width * height, strip), (width * height // 4, grey), (width * height // 4, grey)):
+        planes += [edge, picture[start + len(edge) : start + size - len(edge)], edge]
+        start += size
+    return b"".join(planes)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -108,7 +119,7 @@ class Feed(threading.Thread):
     def _open_pictures(self) -> Any:
         width, height = self.size
         if self.options.source == "pattern":
-            head = "videotestsrc pattern=ball"
+            head = "videotestsrc pattern=zone-plate kx2=12 ky2=12 kt=2"
         else:
             path = os.path.abspath(self.options.source)
             head = f'filesrc location="{path}" ! decodebin ! videoconvert ! videoscale add-borders=false ! videorate'
@@ -178,16 +189,7 @@ class Feed(threading.Thread):
         if (width, height) != self.size:
             return
         if self.options.stamp:
-            luma, chroma = width * height, width * height // 4
-            strip = stamp_rows(width, int(time.time() * 1000))
-            neutral = bytes([GREY]) * (width // 2 * STAMP_ROWS // 2)
-            picture = b"".join(
-                (
-                    strip, picture[len(strip) : luma],
-                    neutral, picture[luma + len(neutral) : luma + chroma],
-                    neutral, picture[luma + chroma + len(neutral) :],
-                )
-            )  # fmt: skip
+            picture = stamped(picture, width, height, int(time.time() * 1000))
         clock = appsrc.get_clock()
         if clock is None:
             return
@@ -295,7 +297,7 @@ class FakeCamera:
         factory = self.rtsp.RTSPMediaFactory()
         factory.set_transport_mode(self.rtsp.RTSPTransportMode.RECORD)
         target = (
-            f'matroskamux streamable=true ! filesink sync=false async=false location="{self.options.record}"'
+            f'matroskamux streamable=true ! filesink sync=false async=false buffer-mode=unbuffered location="{self.options.record}"'
             if self.options.record != "-"
             else "fakesink async=false"
         )

@@ -19,7 +19,7 @@ class GuardedSink:
 
     make: makes the sink; called again after a failure. depth: frames that may wait (policy: drop_oldest);
     retry_seconds, retry_longest: pause after a first failure, and the most it doubles to while failures go on;
-    what comes in a pause is dropped and counted. counts: written, dropped, errors, recoveries.
+    what comes in a pause is dropped and counted. counts: written frames, tracks, dropped, errors, recoveries.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class GuardedSink:
             self._counts["dropped"] += 1
             self._fail(error)
         else:
-            self._counts["written"] += 1
+            self._counts["tracks" if isinstance(item, TrackSummary) else "written"] += 1
             if self._failures:
                 self._failures = 0
                 self._reported = ""

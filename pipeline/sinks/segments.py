@@ -113,7 +113,8 @@ class SegmentSink:
         self._partial = partial(path)
         self._draw = draw
         self._rate = rate
-        self._encoder = {"crf": str(crf), "preset": preset}
+        # Without look-ahead nothing waits in the encoder: a crash costs the fragment under way and no more.
+        self._encoder = {"crf": str(crf), "preset": preset, "tune": "zerolatency"}
         self._writer: H264Writer | None = None
 
     def write(self, frame: Frame, result: FrameResult) -> None:

@@ -152,7 +152,7 @@ class Record:
         self.tracks: list[int] = []
         self.arrivals: list[float] = []
         self.ended: list[TrackSummary] = []
-        self.greenest = -255.0
+        self.torn = 0
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         self.arrivals.append(time.monotonic())
@@ -162,10 +162,10 @@ class Record:
         self.segments.append(frame.segment)
         self.tracks.extend(person.track for person in result.people)
         stamp = read_stamp(frame.image)
-        if stamp is not None:
+        if stamp is None or stamp != read_stamp(frame.image, bottom=True):
+            self.torn += 1
+        else:
             self.delays.append(time.time() - stamp)
-        blue, green, red = frame.image[16:].reshape(-1, 3).mean(axis=0)
-        self.greenest = max(self.greenest, float(green - max(blue, red)))
 
     def end_track(self, summary: TrackSummary) -> None:
         self.ended.append(summary)

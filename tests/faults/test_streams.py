@@ -56,15 +56,13 @@ def test_time_stamps_that_jump_are_repaired_and_counted(fake_camera: Any, live_r
 
 
 def test_lost_packets_never_show_as_torn_pictures(fake_camera: Any, live_run: Any) -> None:
-    # Without any green in it, green is damage: what a decoder makes of data that is not there.
-    camera = fake_camera("--gop", "5", "--bitrate", "400")
+    # Damage shows: the capture time is painted along the upper and the lower edge, and tears apart.
+    camera = fake_camera("--gop", "5", "--bitrate", "600")
     with live_run({"camera": camera.url()}, transport="udp") as run:
         run.wait_live("camera")
-        time.sleep(2.0)
-        whole = run.records["camera"].greenest
         camera.command("loss all 0.05")
-        time.sleep(10.0)
+        time.sleep(12.0)
         health = run.engine.healths()["camera"]
-    assert health.dropped["corrupt"] > 5
-    assert len(run.records["camera"].indices) > 40
-    assert run.records["camera"].greenest < whole + 3.0
+    assert health.dropped["corrupt"] > 20
+    assert len(run.records["camera"].indices) > 10
+    assert run.records["camera"].torn == 0

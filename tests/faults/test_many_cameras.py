@@ -1,0 +1,95 @@
+"""Four cameras and one set of models on a small machine, from the command line to the files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 15.0
+
+
+@pytest.mark.slow
+def test_four_cameras_get_fair_shares_and_ctrl_c_leaves_every_file_playable(
+    fake_camera: Any, shared: Path, tmp_path: Path
+) -> None:
+    clip = shared / "data" / "videos" / "vtest_pets09-s2l1_480x360.mp4"
+    detector = shared / "data" / "detectors" / "yolox_nano.onnx"
+    camera = fake_camera("--cameras", "4", "--source", str(clip))
+    out = tmp_path / "live"
+    command = [sys.executable, "-m", "pipeline", "run", *(camera.url(f"cam{index}") for index in range(4))]
+    command += ["--out", str(out), "--set", f"detector.model={detector}", "--set", "recognition.enabled=false"]
+    run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        await_live(out / "events.jsonl", 4)
+        time.sleep(SECONDS)
+        run.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        _, errors = run.communicate(timeout=15)
+        ending = time.monotonic() - began
+    finally:
+        run.kill()
+    assert run.returncode == 130, errors
+    assert ending < 3.0
+    folders = sorted(path for path in out.iterdir() if path.is_dir())
+    records = [json.loads((folder / "run.json").read_text()) for folder in folders]
+    processed = [record["frames"]["processed"] for record in records]
+    assert len(records) == 4
+    assert min(processed) >= 0.8 * max(processed)
+    assert min(processed) > 2 * SECONDS
+    for folder, record in zip(folders, records):
+        assert record["live"]["delay"]["p95_ms"] < 1500
+        assert record["frames"]["read"] >= record["frames"]["processed"] + record["frames"]["dropped"] - 15
+        [overlay] = folder.glob("overlay-*.mp4")
+        with av.open(str(overlay)) as container:
+            pictures = sum(1 for _ in container.decode(video=0))
+        assert pictures == record["live"]["sinks"]["overlay"]["written"]
+        [lines] = folder.glob("frames-*.jsonl")
+        assert len([json.loads(line) for line in lines.read_text().splitlines()]) == record["frames"]["processed"]
+        assert not list(folder.glob("*.partial"))
+    print({record["camera"]: (record["frames"], record["live"]["delay"]) for record in records})
+
+
+def await_live(events: Path, cameras: int, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not events.exists() or events.read_text().count('"event": "live"') < cameras:
+        assert time.monotonic() < end, events.read_text() if events.exists() else "no log"
+        time.sleep(0.2)
+
+
+def test_a_configuration_takes_addresses_from_the_environment_and_check_probes_them(
+    fake_camera: Any, tmp_path: Path
+) -> None:
+    camera = fake_camera("--user", "viewer", "--password", "h0rse-battery", "--codec", "h265")
+    file = tmp_path / "cameras.yaml"
+    file.write_text(
+        "cameras:\n"
+        "  - {name: entrance, url: '${ENTRANCE_URL}', rotate: 90}\n"
+        "  - {name: yard, url: 'rtsp://127.0.0.1:1/cam0'}\n"
+    )
+    environment = {**os.environ, "ENTRANCE_URL": camera.url(user="viewer:h0rse-battery"), "COLUMNS": "200"}
+    check = subprocess.run(
+        [sys.executable, "-m", "pipeline", "check", str(file)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert check.returncode == 2
+    lines = check.stdout.splitlines()
+    entrance = next(line for line in lines if line.startswith("entrance"))
+    assert "hevc" in entrance
+    assert "360x640" in entrance
+    assert " fps" in entrance
+    assert any(line.startswith("yard: nothing listens") for line in lines)
+    assert "h0rse-battery" not in check.stdout + check.stderr
