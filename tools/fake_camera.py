@@ -297,7 +297,8 @@ class FakeCamera:
         factory = self.rtsp.RTSPMediaFactory()
         factory.set_transport_mode(self.rtsp.RTSPTransportMode.RECORD)
         target = (
-            f'matroskamux streamable=true ! filesink sync=false async=false buffer-mode=unbuffered location="{self.options.record}"'
+            "matroskamux streamable=true ! filesink sync=false async=false buffer-mode=unbuffered "
+            f'location="{self.options.record}"'
             if self.options.record != "-"
             else "fakesink async=false"
         )

@@ -20,7 +20,6 @@ import supervision as sv
 from pipeline.camera import CameraPipeline
 from pipeline.config import CameraConfig, LiveConfig, RecognitionConfig
 from pipeline.live_engine import LiveEngine
-from pipeline.sinks.base import Sink
 from pipeline.sinks.guarded import GuardedSink
 from pipeline.sources.live import supervise
 from pipeline.sources.supervisor import CameraSupervisor

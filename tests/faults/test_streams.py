@@ -32,7 +32,7 @@ def test_another_picture_size_after_a_reconnection_begins_a_segment(fake_camera:
         run.wait(lambda: (320, 240) in run.records["camera"].sizes, 10.0, "the new size arrives")
         time.sleep(1.0)
     record = run.records["camera"]
-    assert [segment for segment, size in zip(record.segments, record.sizes) if size == (320, 240)][0] == 1
+    assert next(segment for segment, size in zip(record.segments, record.sizes) if size == (320, 240)) == 1
     assert {size for segment, size in zip(record.segments, record.sizes) if segment == 0} == {(640, 360)}
     # Tracks of the old picture ended, and no id is used twice.
     assert len(record.ended) >= 2
