@@ -12,7 +12,8 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     height = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
     inter = np.maximum(width, 0.0) * np.maximum(height, 0.0)
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter
-    return inter / np.maximum(union, 1e-9)
+    overlap: np.ndarray = inter / np.maximum(union, 1e-9)
+    return overlap
 
 
 def buffered_iou(a: np.ndarray, b: np.ndarray, buffer: float = 0.3) -> np.ndarray:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from trackers.association import iou
-from trackers.mot import CLASS, FRAME, ID, SCORE, corners, read_mot
+from trackers.base import Tracker
+from trackers.mot import CLASS, FRAME, HEIGHT, ID, LEFT, SCORE, TOP, WIDTH, corners, read_mot
 
 Boxes = Path | str | np.ndarray | Mapping[int, tuple[np.ndarray, np.ndarray]]
 """A MOT file, its rows (R, 8), or for each frame the ids (N,) and boxes (N, 4) as x1 y1 x2 y2."""
@@ -62,8 +64,8 @@ def as_rows(boxes: Boxes) -> np.ndarray:
         ids, xyxy = boxes[frame]
         part = np.ones((len(ids), CLASS + 1))
         part[:, FRAME], part[:, ID] = frame, ids
-        part[:, 2:6] = xyxy
-        part[:, 4:6] -= part[:, 2:4]
+        part[:, LEFT : HEIGHT + 1] = xyxy
+        part[:, WIDTH : HEIGHT + 1] -= part[:, LEFT : TOP + 1]
         rows.append(part)
     return np.concatenate(rows)
 
@@ -85,11 +87,12 @@ def prepare(truth: np.ndarray, result: np.ndarray) -> dict[str, Any]:
     overlaps = [iou(truth_boxes[t], result_boxes[r]) for t, r in spans]
     for (t, r), overlap in zip(spans, overlaps):
         if distracting[t].any() and overlap.size:
-            rows, columns = _match(overlap)
+            rows, columns = match(overlap)
             kept_result[r.start + columns[distracting[t][rows]]] = False
     truth_ids, truth_names = _dense(truth[:, ID], kept_truth)
     result_ids, result_names = _dense(result[:, ID], kept_result)
     return {
+        "frames": frames.astype(int),
         "num_timesteps": len(frames),
         "num_gt_dets": int(kept_truth.sum()),
         "num_tracker_dets": int(kept_result.sum()),
@@ -101,11 +104,14 @@ def prepare(truth: np.ndarray, result: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _match(overlap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the best pairing of boxes that share at least half of their union."""
+def match(overlap: np.ndarray, bonus: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the best pairing of boxes that share at least half of their union.
+
+    bonus: added to the overlap of those that do.
+    """
     from scipy.optimize import linear_sum_assignment
 
-    close = np.where(overlap < 0.5 - np.finfo(float).eps, 0.0, overlap)
+    close = np.where(overlap < 0.5 - np.finfo(float).eps, 0.0, overlap + bonus)
     rows, columns = linear_sum_assignment(close, maximize=True)
     real = close[rows, columns] > np.finfo(float).eps
     return rows[real], columns[real]
@@ -117,3 +123,52 @@ def _dense(ids: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, int]:
     out = np.zeros(len(ids), dtype=int)
     out[kept] = dense
     return out, len(names)
+
+
+def follow(
+    tracker: Tracker,
+    detections: np.ndarray,
+    times: Mapping[int, float],
+    picture: Callable[[int], np.ndarray | None] = lambda frame: None,
+) -> tuple[np.ndarray, float]:
+    """Run `tracker` over the detections (R, 8) of one clip.
+
+    times: seconds of each frame to be shown to it, in order; picture: the BGR picture of a frame, where needed.
+    Returns the result's MOT rows (K, 8) and the seconds spent inside `update`.
+    """
+    import supervision as sv
+
+    boxes, scores = corners(detections).astype(np.float32), detections[:, SCORE].astype(np.float32)
+    spent = 0.0
+    rows = [np.zeros((0, CLASS + 1))]
+    for frame, time in times.items():
+        span = slice(*np.searchsorted(detections[:, FRAME], [frame, frame + 1]))
+        people = sv.Detections(xyxy=boxes[span], confidence=scores[span])
+        image = picture(frame)
+        began = perf_counter()
+        seen = tracker.update(people, time, image)
+        spent += perf_counter() - began
+        part = np.ones((len(seen.xyxy), CLASS + 1))
+        part[:, FRAME], part[:, ID], part[:, SCORE] = frame, seen.tracker_id, seen.confidence
+        part[:, LEFT : HEIGHT + 1] = seen.xyxy
+        part[:, WIDTH : HEIGHT + 1] -= part[:, LEFT : TOP + 1]
+        rows.append(part)
+    return np.concatenate(rows), spent
+
+
+def switches(truth: Boxes, result: Boxes) -> np.ndarray:
+    """Frames (K,), one for each time that somebody true goes on under another id; counted as CLEAR MOT does."""
+    data = prepare(as_rows(truth), as_rows(result))
+    holder: dict[int, int] = {}
+    just_now: dict[int, int] = {}
+    found = []
+    for frame, people, tracks, overlap in zip(
+        data["frames"], data["gt_ids"], data["tracker_ids"], data["similarity_scores"]
+    ):
+        # Whoever was matched in the last frame stays so while the boxes still overlap by half.
+        stays = np.array([[just_now.get(person) == track for track in tracks] for person in people])
+        rows, columns = match(overlap, 1000.0 * stays.reshape(overlap.shape))
+        just_now = dict(zip(people[rows].tolist(), tracks[columns].tolist()))
+        found += [frame for person, track in just_now.items() if holder.get(person, track) != track]
+        holder |= just_now
+    return np.array(found, dtype=int)

@@ -1,0 +1,123 @@
+"""The people of one camera as a user knows them: tracks joined over absences, fed frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from trackers.appearance import MeanAppearance
+from trackers.reattach import Belief, DisplayIds, Gallery, feet
+
+TOGETHER_EVERY = 1.0
+"""Seconds between two lessons on how alike the strangers in one picture look."""
+
+
+@dataclass(slots=True)
+class Known:
+    """What is remembered of a track while it lives. first, last: (time, box) of its first and latest sight."""
+
+    first: tuple[float, np.ndarray]
+    last: tuple[float, np.ndarray]
+    looks: MeanAppearance = field(default_factory=MeanAppearance)
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    belief: Belief = field(default_factory=dict)
+    asked: float = -np.inf
+
+
+class Identities:
+    """Watches tracks come and go, and asks the gallery whether somebody new is somebody missing.
+
+    gallery: None switches re-attachment off; every track then shows its own id.
+    wait: seconds a new track is looked at before the gallery is asked, and between two questions.
+    patience: age in seconds at which a track is taken for somebody new for good.
+    looks: appearances that must have been seen of both sides.
+    """
+
+    def __init__(self, gallery: Gallery | None, wait: float = 0.5, patience: float = 4.0, looks: int = 3) -> None:
+        self.gallery = gallery
+        self.wait, self.patience, self.looks = wait, patience, looks
+        self._known: dict[int, Known] = {}
+        self._ids = DisplayIds()
+        self._lesson = -np.inf
+
+    def display(self, track: int) -> int:
+        """The id to show for `track`."""
+        return self._ids.of(track)
+
+    def update(
+        self,
+        time: float,
+        tracks: np.ndarray,
+        boxes: np.ndarray,
+        ended: Iterable[int],
+        looks: Mapping[int, np.ndarray],
+        beliefs: Mapping[int, Belief] | None = None,
+    ) -> dict[int, int]:
+        """Take in one frame: the tracks (M,) with their boxes (M, 4), and the tracks that `ended`.
+
+        looks: new appearances (unit vectors) by track; beliefs: static attributes by track, as they are now.
+        Returns the display id of each track that was found to continue somebody just now, so that evidence
+        gathered under that id can move over.
+        """
+        if self.gallery is None:
+            return {}
+        for track in ended:
+            self._end(track)
+        for track, box in zip(tracks.tolist(), np.asarray(boxes, dtype=float)):
+            known = self._known.setdefault(track, Known((time, box), (time, box)))
+            _move(known, time, box)
+            if track in looks:
+                known.looks.add(looks[track])
+            if beliefs and track in beliefs:
+                known.belief = beliefs[track]
+        self._learn(time, tracks.tolist())
+        found = {}
+        for track in tracks.tolist():
+            display = self._ask(time, track)
+            if display is not None:
+                self._ids.adopt(track, display)
+                found[track] = display
+        return found
+
+    def _ask(self, time: float, track: int) -> int | None:
+        """The display id that a track which is new, but seen well enough, takes over."""
+        known = self._known[track]
+        age = time - known.first[0]
+        if (
+            self.gallery is None
+            or not len(self.gallery)
+            or not self.wait <= age <= self.patience
+            or time - known.asked < self.wait
+            or known.looks.looks < self.looks
+            or self._ids.of(track) != track
+        ):
+            return None
+        known.asked = time
+        return self.gallery.match(known.first[0], time, known.first[1], known.looks.vector, known.belief)
+
+    def _end(self, track: int) -> None:
+        known = self._known.pop(track, None)
+        if known is not None and self.gallery is not None and known.looks.looks >= self.looks:
+            moment, box = known.last
+            self.gallery.lost(self._ids.of(track), moment, box, known.looks.vector, known.belief, known.velocity)
+        self._ids.forget(track)
+
+    def _learn(self, time: float, tracks: list[int]) -> None:
+        """Show the gallery how alike the people are who are in the picture together."""
+        if self.gallery is None or 0 <= time - self._lesson < TOGETHER_EVERY:
+            return
+        seen = [self._known[t].looks.vector for t in tracks if self._known[t].looks.looks >= self.looks]
+        if len(seen) > 1:
+            self._lesson = time
+            self.gallery.together(np.stack([vector for vector in seen if vector is not None]))
+
+
+def _move(known: Known, time: float, box: np.ndarray) -> None:
+    """Note where somebody is now, and their velocity smoothed over about half a second."""
+    before, last = known.last
+    if time > before:
+        share = 1.0 - np.exp(-(time - before) / 0.5)
+        known.velocity = known.velocity + share * ((feet(box) - feet(last)) / (time - before) - known.velocity)
+    known.last = (time, box)

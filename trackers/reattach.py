@@ -1,0 +1,183 @@
+"""A second chance by appearance: people who left and came back under a new track keep their display id."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+Belief = Mapping[str, np.ndarray]
+"""For each attribute group the probabilities (K,) of its values; one number for a yes-or-no group."""
+
+SURE = 0.8
+"""Probability from which two different values of a group speak against one another."""
+
+TALLER = 1.5
+"""Most that a person's height in pixels changes between leaving and coming back."""
+
+STRANGERS = 512
+"""Likenesses of people seen together that are remembered: how alike different people look here."""
+
+FEWEST_STRANGERS = 30
+"""Of these, as many must have been seen before they raise the threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Somebody out of sight. box: the last one, x1 y1 x2 y2; velocity: pixels per second in x and y."""
+
+    display: int
+    time: float
+    box: np.ndarray
+    velocity: np.ndarray
+    appearance: np.ndarray
+    belief: Belief
+
+
+class Gallery:
+    """People of one camera who went missing, and the question whether a new track is one of them.
+
+    seconds: how long somebody is remembered; size: how many are at most, the longest gone forgotten first.
+    likeness: least cosine of two appearances; raised to that which strangers seen together hardly reach.
+    margin: by how much the best candidate must be more alike than the next.
+    speed: fastest that people walk unseen, in box heights per second.
+    """
+
+    def __init__(
+        self,
+        seconds: float = 30.0,
+        size: int = 100,
+        likeness: float = 0.9,
+        margin: float = 0.02,
+        speed: float = 1.0,
+    ) -> None:
+        self.seconds, self.size = seconds, size
+        self.likeness, self.margin, self.speed = likeness, margin, speed
+        self._missing: OrderedDict[int, Missing] = OrderedDict()
+        self._strangers: deque[float] = deque(maxlen=STRANGERS)
+
+    def __len__(self) -> int:
+        return len(self._missing)
+
+    def lost(
+        self,
+        display: int,
+        time: float,
+        box: np.ndarray,
+        appearance: np.ndarray | None,
+        belief: Belief | None = None,
+        velocity: np.ndarray | None = None,
+    ) -> None:
+        """Remember the person with this display id, whose track ended; time: when they were last seen.
+
+        Nobody without an appearance is kept.
+        """
+        if appearance is None:
+            return
+        still = np.zeros(2) if velocity is None else np.asarray(velocity, dtype=float)
+        box = np.asarray(box, dtype=float)
+        self._missing[display] = Missing(display, time, box, still, appearance, belief or {})
+        while len(self._missing) > self.size:
+            self._missing.popitem(last=False)
+
+    def together(self, appearances: np.ndarray) -> None:
+        """Learn how alike strangers look from the unit vectors (N, D) of people in one picture."""
+        alike = appearances @ appearances.T
+        self._strangers.extend(alike[np.triu_indices(len(alike), 1)].tolist())
+
+    @property
+    def threshold(self) -> float:
+        """The cosine that an appearance must reach now."""
+        if len(self._strangers) < FEWEST_STRANGERS:
+            return self.likeness
+        return max(self.likeness, float(np.quantile(self._strangers, 0.98)))
+
+    def match(
+        self,
+        first_time: float,
+        now: float,
+        box: np.ndarray,
+        appearance: np.ndarray | None,
+        belief: Belief | None = None,
+    ) -> int | None:
+        """The display id of the missing person that a new track continues, None where nobody is sure.
+
+        first_time: when the track was first seen, box: where; appearance and belief: as they are `now`.
+        Whoever was last seen after `first_time` is somebody else, as is anyone too far away, too tall or
+        short, or whose static attributes surely differ. The person found is missing no longer.
+        """
+        self._forget(now)
+        if appearance is None:
+            return None
+        box = np.asarray(box, dtype=float)
+        near = [one for one in self._missing.values() if self._reachable(one, first_time, box)]
+        if not near:
+            return None
+        alike = np.stack([one.appearance for one in near]) @ appearance
+        best = int(alike.argmax())
+        others = np.delete(alike, best)
+        if alike[best] < self.threshold or (len(others) and alike[best] - others.max() < self.margin):
+            return None
+        found = near[best]
+        if contradicts(found.belief, belief or {}):
+            return None
+        del self._missing[found.display]
+        return found.display
+
+    def _forget(self, now: float) -> None:
+        gone = [one.display for one in self._missing.values() if now - one.time > self.seconds]
+        for display in gone:
+            del self._missing[display]
+
+    def _reachable(self, one: Missing, first_time: float, box: np.ndarray) -> bool:
+        """Whether somebody could have walked, unseen, from where they were to `box`."""
+        gap = first_time - one.time
+        tall, now_tall = one.box[3] - one.box[1], box[3] - box[1]
+        if not 0 < gap <= self.seconds or not 1 / TALLER < now_tall / tall < TALLER:
+            return False
+        height = 0.5 * (tall + now_tall)
+        reach = height * (0.5 + self.speed * gap)
+        step = feet(box) - feet(one.box)
+        # They may have stopped behind something, or walked on as they did.
+        return bool(min(np.hypot(*step), np.hypot(*(step - one.velocity * gap))) <= reach)
+
+
+def feet(box: np.ndarray) -> np.ndarray:
+    """The middle of the lower edge of x1 y1 x2 y2."""
+    return np.array([(box[0] + box[2]) / 2, box[3]])
+
+
+def contradicts(a: Belief, b: Belief) -> bool:
+    """Whether two beliefs are both sure of different values in some group."""
+    for group in a.keys() & b.keys():
+        first, second = _values(a[group]), _values(b[group])
+        if first.argmax() != second.argmax() and min(first.max(), second.max()) >= SURE:
+            return True
+    return False
+
+
+def _values(probabilities: np.ndarray) -> np.ndarray:
+    """A yes-or-no group as two values."""
+    p = np.atleast_1d(np.asarray(probabilities, dtype=float))
+    return np.array([1 - p[0], p[0]]) if len(p) == 1 else p
+
+
+class DisplayIds:
+    """Which id people see for a track: its own, or that of the person it turned out to continue."""
+
+    def __init__(self) -> None:
+        self._shown: dict[int, int] = {}
+
+    def of(self, track: int) -> int:
+        """The id shown for `track`."""
+        return self._shown.get(track, track)
+
+    def adopt(self, track: int, display: int) -> None:
+        """Show `track` under the display id of somebody who was missing, from now on."""
+        self._shown[track] = display
+
+    def forget(self, track: int) -> None:
+        """Drop what is known of a track that ended."""
+        self._shown.pop(track, None)
