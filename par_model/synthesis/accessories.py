@@ -164,6 +164,20 @@ def hand_bag(
     return layers
 
 
+def held_object(rng: np.random.Generator, body: Body, side: str, material: int) -> list[Layer]:
+    """Something in the hand that is no bag: a bottle, a book, a closed umbrella or a folded coat over the arm."""
+    scale = body.height / REFERENCE_HEIGHT
+    half, power, drop = (
+        ((0.035, 0.035, 0.11), 3.0, 0.0),
+        ((0.02, 0.09, 0.12), 8.0, 0.04),
+        ((0.022, 0.022, 0.36), 2.2, 0.28),
+        ((0.05, 0.13, 0.2), 2.6, 0.1),
+    )[rng.integers(4)]
+    shape, faces = superellipsoid(half, power, 7, 12)
+    points = (shape * rng.uniform(0.85, 1.15) - np.array([0, 0, drop])) * scale + hold_point(body, side, elbow=False)
+    return [_layer(points, rigid(len(points), RIGID[f"bag.{side}"]), faces, material, scale)]
+
+
 def hold_point(body: Body, side: str, elbow: bool) -> np.ndarray:
     """Where, at rest, a bag hangs: the closed fist or the crook of the arm."""
     scale = body.height / REFERENCE_HEIGHT

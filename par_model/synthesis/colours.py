@@ -30,9 +30,8 @@ _SHADES: dict[str, tuple[tuple[float, _Range, _Range, _Range], ...]] = {
 }
 
 # Pattern numbers as the shader knows them.
-PLAIN, HOOPS, PINSTRIPES, PLAID, BLOTCHES, YOKE, CAMOUFLAGE, PRINT, DENIM, KNIT, OPEN_FRONT, RAGLAN, SIDE_STRIPE = (
-    range(13)
-)
+PLAIN, HOOPS, PINSTRIPES, PLAID, BLOTCHES, YOKE, CAMOUFLAGE, PRINT = range(8)
+DENIM, KNIT, OPEN_FRONT, RAGLAN, SIDE_STRIPE, ZIP = range(8, 14)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from par_model.synthesis.assets import Piece, load_piece
 from par_model.synthesis.bodies import JOINT_INDEX, SKIN_VERTICES, Body, BodyBank
 from par_model.synthesis.colours import linear
-from par_model.synthesis.mesh import Layer, Skinning, grid_faces, normals, pack, rigid, simplify, superellipsoid
+from par_model.synthesis.mesh import Layer, Skinning, grid_faces, normals, pack, rigid, simplify, superellipsoid, tube
 
 SHORT_HAIR = ("short01", "short02", "short03", "short04", "afro01")
 BOBS = ("bob01", "bob02")
@@ -136,6 +136,54 @@ class Barber:
             points, points / scale, np.full(len(points), -0.3, np.float32),
             rigid(len(points), JOINT_INDEX["head"]), grid_faces(4, len(span), closed=False), material,
         )  # fmt: skip
+
+
+def raised_hood(body: Body, bank: BodyBank, material: int) -> Layer:
+    """A hood over the head, open around the face."""
+    y, z = bank.mean[:, 1], bank.mean[:, 2]
+    faces = simplify(bank.mean, bank.faces[(z[bank.faces] > 1.5).all(1)], 0.02)
+    # The rim runs from above the forehead down the cheeks to the collar.
+    behind = y > np.interp(z, [1.5, 1.62, 1.76, 1.82], [-0.06, -0.075, -0.10, -0.2])
+    out = normals(body.vertices, faces)
+    lift = np.interp(z, [1.5, 1.6, 1.8], [0.045, 0.035, 0.022])
+    positions = body.vertices + out * lift[:, None]
+    arm = np.full(len(z), -0.3, np.float32)
+    return Layer(positions, bank.mean, arm, pack(bank.weights), faces[behind[faces].all(1)], material)
+
+
+def headphones(body: Body, bank: BodyBank, material: int) -> list[Layer]:
+    """A band over the head and two cups: not a hat."""
+    scale = body.height / float(bank.mean[:SKIN_VERTICES, 2].max())
+    turn = np.linspace(0, np.pi, 15)
+    middle = body.joints[JOINT_INDEX["head"]] + np.array([0, 0.0, 0.065]) * scale
+    band = middle + np.stack([0.089 * np.cos(turn), np.zeros(15), 0.125 * np.sin(turn)], 1) * scale
+    parts = [tube(band, 0.011 * scale, 6)]
+    for side in (-1, 1):
+        cup, faces = superellipsoid((0.022, 0.036, 0.042), 2.5, 7, 10)
+        parts.append((cup * scale + middle + np.array([side * 0.085, 0, -0.005]) * scale, faces))
+    head = JOINT_INDEX["head"]
+    return [
+        Layer(points, points / scale, np.full(len(points), -0.3, np.float32), rigid(len(points), head), faces, material)
+        for points, faces in parts
+    ]
+
+
+def collar(rng: np.random.Generator, body: Body, bank: BodyBank, material: int) -> Layer:
+    """A standing or folded collar around the neck."""
+    scale = body.height / float(bank.mean[:SKIN_VERTICES, 2].max())
+    neck = body.joints[JOINT_INDEX["neck"]] + np.array([0, -0.015, -0.03]) * scale
+    turn = np.linspace(-np.pi, np.pi, 21) * float(rng.uniform(0.82, 0.97)) + np.pi / 2
+    tall, flare = rng.uniform(0.035, 0.075), rng.uniform(-0.01, 0.03)
+    across, along, up = np.cos(turn), np.sin(turn), 0.02 * np.sin(turn)
+    rows = [
+        neck + np.stack([(0.072 + flare * t) * across, (0.08 + flare * t) * along, tall * t + up], 1) * scale
+        for t in (0.0, 0.5, 1.0)
+    ]
+    points = np.concatenate(rows)
+    return Layer(
+        points, points / scale, np.full(len(points), -0.3, np.float32), rigid(len(points), JOINT_INDEX["chest"]),
+        grid_faces(3, len(turn), closed=False), material,
+    )  # fmt: skip
 
 
 def hood(body: Body, bank: BodyBank, material: int) -> Layer:

@@ -16,6 +16,7 @@ from par_model.synthesis.colours import (
     PLAIN,
     RAGLAN,
     TOP_COLOURS,
+    ZIP,
     Material,
     cloth,
     contrasting,
@@ -153,10 +154,12 @@ class Tailor:
             "hair": cut.piece or ("bald" if bald else "shaved"), "hat": traits.hat, "hood": traits.hood,
             "scarf": traits.scarf, "backpack": traits.backpack, "shoulder bag": traits.shoulder_bag,
             "hand bag": traits.hand_bag, "beard": traits.beard,
+            "hood up": traits.hood_up, "headphones": traits.headphones, "held object": traits.held,
+            "tied jacket": traits.tied,
         }  # fmt: skip
         label: bool | None = cut.long
-        if cut.piece in hair.BOBS and not cut.long:
-            label = None  # a chin-length bob is called either
+        if traits.hood_up or (cut.piece in hair.BOBS and not cut.long):
+            label = None  # a chin-length bob is called either, a hood tells nothing
         return Person(
             traits,
             body,
@@ -205,6 +208,20 @@ class Tailor:
                 hem = float(rng.uniform(0.68, 0.82))
             gap = 0.0 if rng.uniform() < 0.6 else float(rng.uniform(0.2, 0.6))
             layers.append(wardrobe.loft(body, TOP, 1.1, hem, 0.012 + bulk, float(rng.uniform(0.0, 0.05)), gap))
+        if traits.outer in ("jacket", "coat", "open") and not (traits.hood or traits.hood_up) and rng.uniform() < 0.6:
+            materials[HOOD] = replace(materials[TOP], pattern=PLAIN)
+            layers.append(hair.collar(rng, body, self.bank, HOOD))
+        if traits.outer in ("jacket", "coat") and stuff.pattern == PLAIN and rng.uniform() < 0.7:
+            materials[TOP] = replace(
+                materials[TOP], pattern=ZIP, second=dim(stuff.first, float(rng.choice([0.4, 0.55, 1.8])))
+            )
+        if traits.tied:
+            materials[TIGHTS] = cloth(rng, str(rng.choice(TOP_COLOURS[:-1])), TOP_COLOURS)
+            hem, ease = float(rng.uniform(0.72, 0.85)), 0.02 + bulk
+            layers.append(wardrobe.loft(body, TIGHTS, 1.04, hem, ease, 0.03, 1.3, 0.008))
+        if traits.hood_up:
+            materials[HOOD] = replace(materials[TOP], sleeve=9.0, hem=-9.0, pattern=PLAIN)
+            layers.append(hair.raised_hood(body, self.bank, HOOD))
         if traits.hood:
             materials[HOOD] = materials[TOP] if rng.uniform() < 0.8 else Material(shade(rng, "gray"))
             layers.append(hair.hood(body, self.bank, HOOD))
@@ -279,6 +296,8 @@ class Tailor:
     ) -> None:  # fmt: skip
         barber = self.barber
         top, slope = 9.0, 0.0
+        if traits.hood_up:
+            cut = replace(cut, piece=None)
         if traits.hat:
             front, nape = hair.HAT_RIM[traits.hat]
             top, slope = front + 0.006, (front - nape) / 0.2
@@ -297,6 +316,9 @@ class Tailor:
         layer = barber.dress(cut, body, HAIR)
         if layer is not None:
             layers.append(layer)
+        if traits.headphones:
+            materials[BRIM] = Material(shade(rng, str(rng.choice(["black", "white", "red"]))), gloss=0.3, wrinkle=0.0)
+            layers += hair.headphones(body, self.bank, BRIM)
         if traits.hat:
             word = str(rng.choice([c for c in TOP_COLOURS if c != "complex"]))
             materials[HAT] = cloth(rng, word, TOP_COLOURS)
@@ -365,6 +387,12 @@ class Tailor:
             layers += accessories.hand_bag(rng, body, traits.hand_bag, "LR"[side], (HAND_BAG, HANDLES), elbow)
             hands[side] = "elbow" if elbow else "carry"
             holds["LR"[side]] = elbow
+        if traits.held and not riding and not holds:
+            side = int(rng.integers(2))
+            materials[HANDLES] = Material(shade(rng, str(rng.choice(common))), gloss=float(rng.uniform(0.0, 0.4)))
+            layers += accessories.held_object(rng, body, "LR"[side], HANDLES)
+            hands[side] = "carry"
+            holds["LR"[side]] = False
         if riding:
             materials[FRAME] = Material(shade(rng, str(rng.choice(common))), gloss=0.3, wrinkle=0.0)
             materials[TYRE] = Material(linear((0.09, 0.09, 0.09)), wrinkle=0.0)

@@ -18,7 +18,11 @@ OUTER = ("none", "coat", "jacket", "vest", "open")
 
 @dataclass(frozen=True)
 class Traits:
-    """What is decided about a person before anything is built; words are MARS's where MARS has them."""
+    """What is decided about a person before anything is built; words are MARS's where MARS has them.
+
+    The last four are hard negatives: a raised hood (neither hat nor bare head), headphones, something held that is no
+    bag, and a jacket tied around the waist, which is no skirt.
+    """
 
     gender: str
     age: str
@@ -37,6 +41,10 @@ class Traits:
     scarf: bool
     boots: bool
     beard: float
+    hood_up: bool
+    headphones: bool
+    held: bool
+    tied: bool
 
 
 def sample_traits(rng: np.random.Generator) -> Traits:
@@ -64,6 +72,8 @@ def sample_traits(rng: np.random.Generator) -> Traits:
     bags = rng.uniform(size=3) < [0.27, 0.27, 0.28]
     if bags.sum() == 3:
         bags[rng.integers(3)] = False
+    hat = str(rng.choice(HATS, p=[0.42, 0.28, 0.15, 0.15])) if rng.uniform() < 0.35 else None
+    hood_up = bool(hat is None and not top_short and rng.uniform() < 0.07)
     return Traits(
         gender="female" if female else "male",
         age=age,
@@ -74,14 +84,18 @@ def sample_traits(rng: np.random.Generator) -> Traits:
         bottom_colour=bottom_colour,
         outer=outer,
         long_hair=bool(rng.uniform() < (0.72 if female else 0.1)),
-        hat=str(rng.choice(HATS, p=[0.42, 0.28, 0.15, 0.15])) if rng.uniform() < 0.33 else None,
+        hat=hat,
         backpack=bool(bags[0]),
         shoulder_bag=bool(bags[1]),
         hand_bag=str(rng.choice(HAND_BAGS, p=[0.3, 0.22, 0.18, 0.3])) if bags[2] else None,
-        hood=bool(not top_short and rng.uniform() < 0.22),
+        hood=bool(not top_short and not hood_up and rng.uniform() < 0.22),
         scarf=bool(rng.uniform() < (0.03 if top_short else 0.16)),
         boots=bool(rng.uniform() < (0.3 if female else 0.12)),
         beard=float(rng.choice([0.0, 0.5, 1.0], p=[0.6, 0.2, 0.2])) if not female and age in ("adult", "old") else 0.0,
+        hood_up=hood_up,
+        headphones=bool(hat is None and not hood_up and rng.uniform() < 0.05),
+        held=bool(not bags[2] and rng.uniform() < 0.14),
+        tied=bool(bottom in ("trousers", "shorts") and outer == "none" and rng.uniform() < 0.06),
     )  # fmt: skip
 
 

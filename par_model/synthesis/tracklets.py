@@ -212,7 +212,7 @@ class TrackletGenerator:
             "bottom type": traits.bottom in ("skirt", "dress") if shown["legs"] else None,
             "shoulder bag": traits.shoulder_bag and shown["shoulder bag"],
             "backpack": traits.backpack and shown["backpack"],
-            "hat": traits.hat is not None and shown["hat"],
+            "hat": None if traits.hood_up else traits.hat is not None and shown["hat"],
             "hand bag": traits.hand_bag is not None and shown["hand bag"],
             "hair": hair,
             "gender": traits.gender == "female",
@@ -262,7 +262,7 @@ def _sample_motions(rng: np.random.Generator) -> tuple[str, ...]:
     if rng.uniform() < 0.1:
         pairs = (("walking", "staying"), ("staying", "walking"), ("walking", "running"), ("running", "walking"))
         return pairs[rng.choice(4, p=[0.35, 0.35, 0.15, 0.15])]
-    return (str(rng.choice(["walking", "running", "riding", "staying"], p=[0.48, 0.17, 0.15, 0.2])),)
+    return (str(rng.choice(["walking", "running", "riding", "staying"], p=[0.42, 0.19, 0.2, 0.19])),)
 
 
 def _sample_spot(rng: np.random.Generator, world: World, seconds: float) -> np.ndarray | None:

@@ -72,6 +72,12 @@ vec3 painted(int m, vec3 p, vec2 grain, out float sheen) {
         return p.y < -0.02 && abs(p.x) < open_ && !sleeve ? b : a;
     }
     if (pattern == 11) return sleeve || p.z > 1.42 ? b : a;
+    if (pattern == 13) {  // zip or buttons down the front, pocket slits
+        float front = step(p.y, -0.02) * (sleeve ? 0.0 : 1.0);
+        float zip = step(abs(p.x), 0.006) * (fract(seed) < 0.5 ? 1.0 : step(0.7, fract(p.z * 9.0)));
+        float pocket = step(abs(abs(p.x) - 0.11), 0.03) * step(abs(p.z - 1.06 - abs(p.x) * 0.3), 0.006);
+        return mix(a, b, front * max(zip, pocket));
+    }
     if (pattern == 12) return abs(p.y + 0.01) < 0.018 && abs(p.x) > 0.12 ? b : a;
     return a;
 }
