@@ -1,0 +1,68 @@
+"""Generated tracklets: tar shards of `<key>.<n>.jpg` pictures and one `<key>.json` of labels each."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from par_model.datasets.labels import LabelCoder
+from par_model.datasets.tracklets import DatasetError, Picture, Problems, Tracklet, TrackletSet
+from par_model.schema import Schema
+
+
+def shard_paths(sources: Sequence[Path]) -> list[Path]:
+    """The shards meant: files as given, every *.tar of a folder, in the order of their names."""
+    found: list[Path] = []
+    for source in sources:
+        found += sorted(source.glob("*.tar")) if source.is_dir() else [source]
+    if not found:
+        raise DatasetError(f"no *.tar shards in {', '.join(map(str, sources))}; generate some with tools/synthesize.py")
+    return found
+
+
+def read_shards(sources: Sequence[Path], schema: Schema, *, strict: bool = False) -> TrackletSet:
+    """Every tracklet of the shards. Pictures are not decoded: each is remembered by its place in the tar."""
+    problems = Problems(strict)
+    coder = LabelCoder(schema)
+    found: list[Tracklet] = []
+    for path in shard_paths(sources):
+        try:
+            found += _read_shard(path, coder, problems)
+        except (OSError, tarfile.TarError) as error:
+            problems.add("unreadable shard", f"{path}: {error}")
+    if not found:
+        raise DatasetError(f"no readable tracklet in {', '.join(map(str, sources))} ({problems.summary() or 'empty'})")
+    return TrackletSet(schema, found, problems)
+
+
+def _read_shard(path: Path, coder: LabelCoder, problems: Problems) -> list[Tracklet]:
+    pictures: dict[str, dict[int, Picture]] = {}
+    labels: dict[str, bytes] = {}
+    with tarfile.open(path, "r:") as tar:
+        for member in tar:
+            key, _, rest = member.name.partition(".")
+            number, _, suffix = rest.partition(".")
+            if rest == "json":
+                content = tar.extractfile(member)
+                labels[key] = content.read() if content else b""
+            elif suffix == "jpg" and number.isdigit():
+                pictures.setdefault(key, {})[int(number)] = Picture(path, member.offset_data, member.size)
+            else:
+                problems.add("unknown file name", f"{path.name}: {member.name}")
+    found: list[Tracklet] = []
+    for key, text in labels.items():
+        frames = pictures.pop(key, {})
+        if not frames:
+            problems.add("label without tracklet", f"{path.name}: {key} has no pictures")
+            continue
+        try:
+            values = coder.encode_words(json.loads(text)["attributes"])
+        except (ValueError, KeyError, TypeError) as error:
+            problems.add("unknown value", f"{path.name}: {key}.json: {error}")
+            continue
+        found.append(Tracklet(key, tuple(frames[number] for number in sorted(frames)), values))
+    for key in pictures:
+        problems.add("tracklet without label", f"{path.name}: {key} has no .json")
+    return found

@@ -1,0 +1,248 @@
+"""The YAML of a training run. Unknown keys are errors that suggest the key that was meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from par_model.datasets import Format
+
+
+class ConfigError(ValueError):
+    """A training configuration that cannot be used; names the file, the key and the remedy."""
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Settings):
+    """Where the tracklets lie (see par_model.datasets.open_dataset).
+
+    train, validation: a folder or file, several only of shards. *_split: keep this split of the data set.
+    pictures: at most so many a tracklet are kept, evenly spread. margin: pictures are stored this much
+    larger than the input, for the box jitter to cut from. limit: use only the first tracklets.
+    """
+
+    train: str | list[str]
+    validation: str | list[str]
+    train_split: str | None = None
+    validation_split: str | None = None
+    format: Format = "auto"
+    labels: str | None = None
+    tracks: str | None = None
+    root: str | None = None
+    strict: bool = False
+    pictures: Annotated[int, Field(ge=1, le=256)] = 6
+    margin: Annotated[float, Field(ge=1.0, le=2.0)] = 1.25
+    limit: Annotated[int, Field(ge=1)] | None = None
+    validation_limit: Annotated[int, Field(ge=1)] | None = None
+
+
+class Clip(Settings):
+    """Which CLIP the frozen tower starts from: an open_clip name and its weights, or a local file as `pretrained`."""
+
+    name: str = "ViT-B-16-quickgelu"
+    pretrained: str = "openai"
+
+
+class Model(Settings):
+    """sizes: changes to the preset's par_model.config.ModelConfig.
+
+    text: features of the attribute words, by CLIP's text tower or hashed. start: a checkpoint to go on from.
+    """
+
+    preset: Literal["compact", "paper"] = "compact"
+    sizes: dict[str, Any] = {}
+    text: Literal["hashed", "clip_words", "clip_prompts"] = "hashed"
+    clip: Clip | None = None
+    start: str | None = None
+
+
+class Augmentation(Settings):
+    """Strengths of the random changes (see par_model.training.augment).
+
+    scale, shift, aspect, rotation: another box round the same person, in fractions of the box and degrees;
+    frame_shift: what of it differs between the frames. gamma, exposure, temperature, tint: natural
+    logarithms. *_chance: probabilities. independent_frames: the published augmentation instead, a border of
+    `shift_pixels`, random crop and mirroring per frame.
+    """
+
+    flip: float = 0.5
+    scale: float = 0.12
+    shift: float = 0.06
+    frame_shift: float = 0.02
+    aspect: float = 0.08
+    rotation: float = 4.0
+    low_resolution: float = 0.4
+    max_shrink: float = 4.0
+    gamma: float = 0.35
+    exposure: float = 0.35
+    temperature: float = 0.15
+    tint: float = 0.06
+    saturation: float = 0.4
+    contrast: float = 0.35
+    haze_chance: float = 0.25
+    haze: float = 0.35
+    blur_chance: float = 0.4
+    blur: float = 1.2
+    noise: float = 0.08
+    erase_chance: float = 0.25
+    erase: float = 0.3
+    independent_frames: bool = False
+    shift_pixels: int = 10
+
+
+class Loss(Settings):
+    """weighted_bce: the published loss, each label weighted by how rare it is.
+
+    cross_entropy: one softmax a one-of group, one sigmoid a binary one.
+    smoothing: share of a label given to the other classes; only of cross_entropy.
+    group_weights: times a group's cross_entropy, 1 where not named.
+    """
+
+    weighted_bce: float = 0.0
+    cross_entropy: float = 1.0
+    smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
+    group_weights: dict[str, float] = {}
+
+
+class Stage(Settings):
+    """One part of the training.
+
+    learns: `backbone`, the visual tower alone on single pictures, with a pooling head that is thrown away
+    afterwards; `side`, the side networks, fusion and head on tracklets beside the frozen tower; `all`,
+    everything on tracklets. minutes: end after this time whatever `epochs` says, the learning rate
+    following the clock; such a run cannot be repeated exactly. accumulate: batches per step of the
+    optimizer. schedule `paper`: the public code's, per epoch. ema: decay of the averaged weights that are
+    validated and kept, 0 for none. short_windows: share of batches with fewer frames than the model's.
+    cached_features: run the frozen tower once and keep its taps on disk; only without augmentation.
+    """
+
+    name: str
+    learns: Literal["backbone", "side", "all"]
+    epochs: Annotated[int, Field(ge=1)]
+    minutes: Annotated[float, Field(gt=0.0)] | None = None
+    batch: Annotated[int, Field(ge=2)] = 64
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    backbone_rate: Annotated[float, Field(gt=0.0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.05
+    schedule: Literal["cosine", "paper", "constant"] = "cosine"
+    warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
+    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.998
+    loss: Loss = Loss()
+    augment: Augmentation | None = Augmentation()
+    short_windows: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    cached_features: bool = False
+    validate_every: Annotated[int, Field(ge=1)] = 1
+
+
+class Calibration(Settings):
+    """How temperature and thresholds are fitted on the validation tracklets once training is over.
+
+    marginals: share of positives a binary group is expected to have where the model will run; generated
+    people carry bags and hats far more often than real ones, and thresholds fitted to them would find too
+    many. band: half the width of the zone about the threshold in which the model abstains.
+    """
+
+    marginals: dict[str, Annotated[float, Field(gt=0.0, lt=1.0)]] = {}
+    band: Annotated[float, Field(ge=0.0, lt=0.4)] = 0.05
+    one_of: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.4
+
+
+class Run(Settings):
+    """A whole training run. out: folder of logs, plots, state and `best.safetensors`."""
+
+    name: str
+    attributes: str = "mars"
+    seed: int = 12240321
+    out: str
+    cache: str | None = None
+    device: str = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: Annotated[int, Field(ge=1)] | None = None
+    save_every: Annotated[float, Field(gt=0.0)] = 60.0
+    data: Data
+    model: Model = Model()
+    stages: Annotated[list[Stage], Field(min_length=1)]
+    calibration: Calibration = Calibration()
+
+
+def load_run(path: Path, changes: Sequence[str] = ()) -> Run:
+    """Read a run from YAML. changes: `key.sub=value` with the value in YAML; a number is an index of a list."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: a training configuration is a mapping of keys")
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {change}: write key.sub=value")
+        _assign(values, key.split("."), yaml.safe_load(text), change)
+    try:
+        return Run.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(error)}") from error
+
+
+def _assign(values: Any, keys: Sequence[str], value: object, change: str) -> None:
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        if isinstance(values, list):
+            if not key.isdigit() or int(key) >= len(values):
+                raise ConfigError(f"--set {change}: {key!r} is no index of a list of {len(values)}")
+            if last:
+                values[int(key)] = value
+            else:
+                values = values[int(key)]
+        elif isinstance(values, dict):
+            if last:
+                values[key] = value
+            else:
+                if values.get(key) is None:
+                    values[key] = {}
+                values = values[key]
+        else:
+            raise ConfigError(f"--set {change}: there is nothing under {'.'.join(keys[:depth])!r}")
+
+
+def _explain(error: ValidationError) -> str:
+    """The first problem in one line, with the key that was meant where a key is unknown."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return f"{place}: {first['msg']}"
+    model: Any = Run
+    for part in first["loc"][:-1]:
+        model = _field_model(model, part)
+    known = list(model.model_fields) if model is not None else []
+    close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+    return f"unknown key {place!r}; {hint}"
+
+
+def _field_model(model: Any, part: int | str) -> Any:
+    """The settings class behind one step of an error's place: a field's, or that of a list's items."""
+    if isinstance(part, int) or model is None:
+        return model
+    annotation: Mapping[str, Any] = {name: field.annotation for name, field in model.model_fields.items()}
+    candidates = [annotation.get(part)]
+    while candidates:
+        candidate = candidates.pop()
+        if isinstance(candidate, type) and issubclass(candidate, Settings):
+            return candidate
+        candidates += list(getattr(candidate, "__args__", ()))
+    return None

@@ -1,0 +1,67 @@
+"""The frozen tower's taps kept on disk, so that a large CLIP runs once over the data and not once an epoch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from par_model.model import VTFPAR
+from par_model.training.augment import plain
+from par_model.training.batches import Batch, in_order, load
+from par_model.training.pictures import PictureStore
+
+
+class FeatureStore:
+    """(N, T, taps, tokens, width) float16 on disk: the taps of a tracklet's evenly spread pictures, unchanged ones."""
+
+    def __init__(self, table: np.ndarray) -> None:
+        self.table = table
+
+    @classmethod
+    @torch.no_grad()
+    def open(
+        cls,
+        model: VTFPAR,
+        store: PictureStore,
+        folder: Path,
+        normalise: Callable[[Tensor], Tensor],
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> FeatureStore:
+        """Find the taps of exactly this tower and these pictures in `folder`, or compute them."""
+        config, device = model.config, model.text_features.device
+        shape = (len(store), config.frames, len(config.taps), config.grid[0] * config.grid[1], config.width)
+        name = hashlib.blake2b(f"{shape} {store.digest}".encode(), digest_size=16)
+        for tensor in model.backbone.state_dict().values():
+            name.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        path = folder / f"taps-{name.hexdigest()}.npy"
+        if not path.is_file():
+            partial = path.with_suffix(".partial")
+            table = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
+            model.eval()
+            for batch in in_order(np.zeros((len(store), 0)), store.pictures, batch=16, frames=config.frames):
+                images = normalise(plain(load(store, batch, device), config.image_size))
+                taps = torch.stack(model.backbone(images.flatten(0, 1)), dim=1)
+                table[batch.rows] = taps.view(-1, *shape[1:]).half().cpu().numpy()
+                progress(int(batch.rows[-1]) + 1)
+            table.flush()
+            del table
+            partial.replace(path)
+        return cls(np.load(path, mmap_mode="r"))
+
+    def load(self, batch: Batch, device: torch.device) -> list[Tensor]:
+        """One (B, T, tokens, width) float32 a tap."""
+        taps = torch.from_numpy(np.ascontiguousarray(self.table[batch.rows])).to(device).float()
+        return list(taps.unbind(2))
+
+
+def forward_taps(model: VTFPAR, frames: Tensor, taps: list[Tensor]) -> Tensor:
+    """What `model(frames)` gives, from taps already computed. frames: (B, T, 3, H, W); taps: (B, T, N, D) each."""
+    tokens = model.spatial(frames.flatten(0, 1), [tap.flatten(0, 1) for tap in taps])
+    first = model.temporal.project_first([tap[:, 0] for tap in taps])
+    later = model.temporal.project_later([tap[:, 1:] for tap in taps])
+    return model.decide(tokens.view(*frames.shape[:2], *tokens.shape[1:]), first, later)

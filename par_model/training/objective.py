@@ -1,0 +1,79 @@
+"""What training minimises, and the head that teaches the visual tower on single pictures."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from par_model.backbone import VisionTower
+from par_model.losses import weighted_bce
+from par_model.schema import Schema
+from par_model.training.config import Loss
+
+
+class Objective:
+    """The weighted sum of the losses a stage asks for. ratio: (A,) share of positives in the training set."""
+
+    def __init__(self, settings: Loss, schema: Schema, ratio: Tensor) -> None:
+        self.settings = settings
+        self.schema = schema
+        self.ratio = ratio
+        for name in settings.group_weights:
+            _ = schema[name]
+
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """logits: (B, A); targets: (B, A) of 0, 1 and 2 for unknown. Returns a scalar."""
+        logits = logits.float()
+        total = logits.new_zeros(())
+        if self.settings.weighted_bce:
+            total = total + self.settings.weighted_bce * weighted_bce(logits, targets, self.ratio)
+        if self.settings.cross_entropy:
+            total = total + self.settings.cross_entropy * self._cross_entropy(logits, targets)
+        return total
+
+    def _cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Over groups the sum, over the rows where a group is known the mean, in nats a question."""
+        total = logits.new_zeros(())
+        smoothing = self.settings.smoothing
+        for group in self.schema.groups:
+            columns = self.schema.slices[group.name]
+            scores, wanted = logits[:, columns], targets[:, columns]
+            known = (wanted <= 1).all(dim=1)
+            if group.kind == "binary":
+                soft = wanted.clamp(max=1) * (1.0 - smoothing) + 0.5 * smoothing
+                losses = F.binary_cross_entropy_with_logits(scores, soft, reduction="none")[:, 0]
+            else:
+                classes = wanted.eq(1).float().argmax(dim=1)
+                losses = F.cross_entropy(scores, classes, reduction="none", label_smoothing=smoothing)
+            weight = self.settings.group_weights.get(group.name, 1.0)
+            total = total + weight * (losses * known).sum() / known.sum().clamp(min=1)
+        return total
+
+
+class FrameClassifier(nn.Module):
+    """The visual tower with one attention-pooled linear head an attribute, to learn from single pictures.
+
+    Each attribute has its own query over the last tap's tokens, so that a hat is looked for where heads are.
+    """
+
+    def __init__(self, backbone: VisionTower, width: int, attributes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.norm = nn.LayerNorm(width)
+        self.queries = nn.Parameter(torch.randn(attributes, width) * 0.02)
+        self.weight = nn.Parameter(torch.randn(attributes, width) * 0.02)
+        self.bias = nn.Parameter(torch.zeros(attributes))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """frames: (B, 1, 3, H, W) normalised -> logits (B, A)"""
+        tokens = self.norm(self.backbone(frames[:, 0])[-1])
+        attention = (tokens @ self.queries.T).softmax(dim=1)
+        pooled = attention.transpose(1, 2) @ tokens
+        logits: Tensor = (pooled * self.weight).sum(-1) + self.bias
+        return logits
+
+
+def log_odds(ratio: Tensor) -> Tensor:
+    """(A,) share of positives -> (A,) logit, kept within +-4."""
+    return torch.logit(ratio.clamp(0.018, 0.982)).float()

@@ -1,0 +1,145 @@
+"""Decoded pictures on disk: every JPEG is opened once, then read as rows of a memory-mapped array."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from par_model.config import Preprocessing
+from par_model.datasets import DatasetError, Problems, Tracklet, TrackletSet, even_indices
+
+CHUNK = 512
+"""Tracklets of one cache file, where they do not come from archives (one file an archive)."""
+
+
+class PictureStore:
+    """The same number of pictures of each tracklet, evenly spread over it, all of one size.
+
+    Indexing with (rows, frames) index arrays gives RGB uint8 (..., 3, H, W). digest: names exactly these
+    pictures.
+    """
+
+    def __init__(self, chunks: Sequence[np.ndarray], digest: str) -> None:
+        self.chunks = list(chunks)
+        self.digest = digest
+        self.starts = np.cumsum([0, *(len(chunk) for chunk in chunks)])
+        self.pictures = int(self.chunks[0].shape[1])
+
+    @classmethod
+    def open(
+        cls,
+        tracklets: TrackletSet,
+        folder: Path,
+        *,
+        size: tuple[int, int],
+        pictures: int,
+        preprocessing: Preprocessing,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> PictureStore:
+        """Find the pictures in `folder`, or decode what is missing there.
+
+        size: (height, width); progress: told how many tracklets are ready. A picture that cannot be decoded
+        is a problem of the data set, and its neighbour stands in for it.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        chunks: list[np.ndarray] = []
+        names: list[str] = []
+        done = 0
+        for part in _parts(tracklets.tracklets):
+            names.append(_digest(part, size, pictures, preprocessing))
+            path = folder / f"{names[-1]}.npy"
+            if not path.is_file():
+                _decode(part, path, size, pictures, preprocessing, tracklets.problems)
+            chunks.append(np.load(path, mmap_mode="r"))
+            done += len(part)
+            progress(done)
+        if not chunks:
+            raise DatasetError("the data set has no tracklets")
+        return cls(chunks, " ".join(names))
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def __getitem__(self, index: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        rows, frames = np.broadcast_arrays(*index)
+        result = np.empty((*rows.shape, *self.chunks[0].shape[2:]), dtype=np.uint8)
+        chunk = np.searchsorted(self.starts, rows, side="right") - 1
+        for place in np.ndindex(rows.shape):
+            c = chunk[place]
+            result[place] = self.chunks[c][rows[place] - self.starts[c], frames[place]]
+        return result
+
+
+def fit_picture(image: np.ndarray, size: tuple[int, int], preprocessing: Preprocessing) -> np.ndarray:
+    """image: BGR uint8 (H, W, 3). Returns it at (height, width) `size`, stretched or centred on black."""
+    height, width = size
+    if preprocessing.fit == "letterbox":
+        side = max(image.shape[0] / height, image.shape[1] / width)
+        inner = max(1, round(image.shape[1] / side)), max(1, round(image.shape[0] / side))
+        small = _resize(image, inner)
+        canvas = np.zeros((height, width, 3), dtype=np.uint8)
+        top, left = (height - inner[1]) // 2, (width - inner[0]) // 2
+        canvas[top : top + inner[1], left : left + inner[0]] = small
+        return canvas
+    return _resize(image, (width, height))
+
+
+def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """size: (width, height)"""
+    import cv2
+
+    shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
+
+
+def _parts(tracklets: Sequence[Tracklet]) -> list[list[Tracklet]]:
+    def archive(item: tuple[int, Tracklet]) -> str:
+        picture = item[1].pictures[0]
+        return str(item[0] // CHUNK) if picture.size is None else str(picture.path)
+
+    return [[tracklet for _, tracklet in part] for _, part in groupby(enumerate(tracklets), key=archive)]
+
+
+def _digest(part: Sequence[Tracklet], size: tuple[int, int], pictures: int, preprocessing: Preprocessing) -> str:
+    name = hashlib.blake2b(f"rgb {size} {pictures} {preprocessing}".encode(), digest_size=16)
+    for tracklet in part:
+        for picture in tracklet.pictures:
+            name.update(f"{picture.path} {picture.offset} {picture.size}\n".encode())
+    stamps = sorted({picture.path for tracklet in part for picture in tracklet.pictures})
+    for path in stamps:
+        state = path.stat() if path.exists() else None
+        name.update(f"{state and (state.st_size, state.st_mtime_ns)}".encode())
+    return name.hexdigest()
+
+
+def _decode(
+    part: Sequence[Tracklet],
+    path: Path,
+    size: tuple[int, int],
+    pictures: int,
+    preprocessing: Preprocessing,
+    problems: Problems,
+) -> None:
+    partial = path.with_suffix(".partial")
+    shape = (len(part), pictures, 3, *size)
+    table = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+    for row, tracklet in zip(table, part):
+        previous = np.zeros((3, *size), dtype=np.uint8)
+        indices = even_indices(len(tracklet.pictures), pictures)
+        for place, index in enumerate(indices):
+            if place and index == indices[place - 1]:
+                row[place] = row[place - 1]
+                continue
+            try:
+                image = fit_picture(tracklet.pictures[index].decode(), size, preprocessing)
+                previous = image[..., ::-1].transpose(2, 0, 1)
+            except (DatasetError, OSError) as error:
+                problems.add("unreadable picture", f"{tracklet.key}: {error}")
+            row[place] = previous
+    table.flush()
+    del table
+    partial.replace(path)

@@ -1,0 +1,92 @@
+"""A training run from beginning to end: data, stages one after the other, calibration, checkpoint."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from par_model.checkpoint import save
+from par_model.schema import load_schema
+from par_model.training.calibrate import calibrate
+from par_model.training.config import Run
+from par_model.training.pictures import PictureStore
+from par_model.training.report import Report
+from par_model.training.setup import build_model, cache_folder, choose_device, read_splits
+from par_model.training.stage import Bench, StageRun
+from par_model.training.state import Progress, read_state, write_state
+
+
+def train(run: Run, *, quiet: bool = False) -> Path:
+    """Train, calibrate and write `<out>/best.safetensors`, whose path is returned.
+
+    Everything random follows from the seed, the stage and the step. The state is written every `save_every`
+    seconds; a run started again with the same `out` goes on from there, to the same weights. Raises
+    ConfigError, DatasetError or CheckpointError in one line.
+    """
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    out = Path(run.out)
+    out.mkdir(parents=True, exist_ok=True)
+    bench = set_up(run, Report(out, quiet=quiet))
+    state = out / "state.pt"
+    found = read_state(state)
+    progress, parts = found if found else (Progress(), {})
+    if "model" in parts:
+        bench.model.load_state_dict(parts["model"])
+    bench.report.resume(progress.rows)
+    while progress.stage < len(run.stages):
+        stage = StageRun(bench, progress, parts)
+        stage.run(partial(write_state, state))
+        parts = {}
+        progress = Progress(stage=progress.stage + 1, rows=progress.rows)
+        write_state(state, progress, model=bench.model.state_dict())
+    return finish(bench, progress, out / "best.safetensors")
+
+
+def set_up(run: Run, report: Report) -> Bench:
+    """Open the data, build the model, decode the pictures."""
+    device = choose_device(run.device)
+    schema = load_schema(run.attributes)
+    splits = read_splits(run.data, schema)
+    model = build_model(run, schema, splits.ratio).to(device)
+    size = model.config.image_size
+    moves = any(stage.augment is not None and not stage.augment.independent_frames for stage in run.stages)
+    margin = run.data.margin if moves else 1.0
+
+    def pictures(name: str, factor: float) -> PictureStore:
+        part = splits.train if name == "training" else splits.validation
+        return PictureStore.open(
+            part,
+            cache_folder(run),
+            size=(round(size[0] * factor), round(size[1] * factor)),
+            pictures=run.data.pictures,
+            preprocessing=model.config.preprocessing,
+            progress=report.counter(f"pictures of the {name} set", len(part)),
+        )
+
+    stores = pictures("training", margin), pictures("validation", 1.0)
+    report.problems(splits)
+    return Bench(run, model, splits, *stores, device, report)
+
+
+def finish(bench: Bench, progress: Progress, path: Path) -> Path:
+    """Fit temperatures and thresholds and write the checkpoint with a summary of the run."""
+    model, run = bench.model, bench.settings
+    model.backbone.freeze(True)
+    logits = bench.validate(model, model.config.frames)
+    calibrate(model, logits, bench.splits.validation.labels, run.calibration)
+    summary: dict[str, Any] = {
+        "run": run.name,
+        "seed": run.seed,
+        "training_tracklets": len(bench.splits.train),
+        "validation_tracklets": len(bench.splits.validation),
+        "stages": [stage.model_dump(exclude={"augment"}) for stage in run.stages],
+        "marginals": run.calibration.marginals,
+        "log": progress.rows[-1:],
+    }
+    save(model, path, metadata={"training": summary})
+    bench.report.finish()
+    return path

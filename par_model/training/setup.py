@@ -1,0 +1,150 @@
+"""From a run's configuration to its model and data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from par_model.checkpoint import load
+from par_model.config import ModelConfig
+from par_model.datasets import TrackletSet, open_dataset
+from par_model.model import VTFPAR, build
+from par_model.schema import Schema
+from par_model.text import TextMode, encode_texts, hashed_text_features, text_tower, texts
+from par_model.training.config import ConfigError, Data, Model, Run
+from par_model.training.objective import log_odds
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The two data sets of a run, and the positives' share of each column in the first. ratio: (A,) float32."""
+
+    train: TrackletSet
+    validation: TrackletSet
+    ratio: Tensor
+
+
+def read_splits(data: Data, schema: Schema) -> Splits:
+    """Open training and validation data; raises DatasetError where one is missing or empty."""
+    train = _read(data, schema, data.train, data.train_split, data.limit)
+    validation = _read(data, schema, data.validation, data.validation_split, data.validation_limit)
+    return Splits(train, validation, positive_ratio(train.labels))
+
+
+def positive_ratio(labels: np.ndarray) -> Tensor:
+    """labels: (N, A) of 0, 1 and 2 (unknown). Share of positives among the known, (A,) float32."""
+    known = np.maximum((labels <= 1).sum(axis=0), 1)
+    return torch.from_numpy(((labels == 1).sum(axis=0) / known).astype(np.float32))
+
+
+def _read(data: Data, schema: Schema, source: str | list[str], split: str | None, limit: int | None) -> TrackletSet:
+    found = open_dataset(
+        source,
+        schema,
+        kind=data.format,
+        labels=data.labels,
+        tracks=data.tracks,
+        root=data.root,
+        split=split,
+        strict=data.strict,
+    )
+    return found if limit is None else TrackletSet(found.schema, found.tracklets[:limit], found.problems)
+
+
+def build_model(run: Run, schema: Schema, ratio: Tensor) -> VTFPAR:
+    """The model a run starts from: fresh, on CLIP's tower, or a checkpoint.
+
+    A fresh compact model's head starts at the odds of the training labels instead of learning them.
+    """
+    settings = run.model
+    if settings.start is not None:
+        model = load(settings.start)
+        if model.schema.words != schema.words:
+            raise ConfigError(f"model.start: {settings.start} has other attributes than {run.attributes!r}")
+        return model
+    sizes = dict(settings.sizes)
+    for name in ("image_size", "taps", "targets"):
+        if isinstance(sizes.get(name), list):
+            sizes[name] = tuple(sizes[name])
+    unknown = set(sizes) - set(ModelConfig.__dataclass_fields__)
+    if unknown:
+        raise ConfigError(
+            f"model.sizes has no {sorted(unknown)[0]!r}; there are {', '.join(ModelConfig.__dataclass_fields__)}"
+        )
+    sizes["attributes"] = len(schema.words)
+    config = ModelConfig.compact(**sizes) if settings.preset == "compact" else ModelConfig(**sizes)
+    torch.manual_seed(run.seed)
+    if settings.clip is None:
+        if settings.text != "hashed":
+            raise ConfigError(f"model.text is {settings.text!r}, which needs model.clip: {{name, pretrained}}")
+        model = build(config, schema, hashed_text_features(schema.prompts, config.text_width))
+        with torch.no_grad():
+            model.head.norm.bias.copy_(log_odds(ratio))
+        return model
+    return _on_clip(settings, config, schema)
+
+
+def _on_clip(settings: Model, config: ModelConfig, schema: Schema) -> VTFPAR:
+    import open_clip
+
+    from par_model.backbone import clip_visual_state
+
+    assert settings.clip is not None
+    clip = open_clip.create_model(settings.clip.name, pretrained=settings.clip.pretrained, precision="fp32")
+    weights = clip.state_dict()
+    if settings.text == "hashed":
+        features = hashed_text_features(schema.prompts, config.text_width)
+    else:
+        mode: TextMode = "words" if settings.text == "clip_words" else "prompt"
+        features = encode_texts(text_tower(weights), texts(schema, mode))
+        config = replace(config, text_width=features.shape[1])
+    model = build(config, schema, features)
+    model.backbone.load_state_dict(clip_visual_state(weights, grid=config.grid, depth=config.depth))
+    return model
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` takes a GPU where there is one; a device that cannot be had is an error."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"device {name!r} cannot be had ({str(error).splitlines()[0]}); use 'auto' or 'cpu'"
+        ) from error
+    return device
+
+
+def cache_folder(run: Run) -> Path:
+    """Where decoded pictures and cached features are kept."""
+    return Path(run.cache) if run.cache else Path(run.out) / "cache"
+
+
+def parameter_groups(
+    learner: nn.Module, backbone: nn.Module, *, rate: float, backbone_rate: float, decay: float
+) -> list[dict[str, object]]:
+    """Parameters that learn, apart by rate and by whether they decay.
+
+    Matrices decay; biases, norms and embeddings do not.
+    """
+    tower = {id(parameter) for parameter in backbone.parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in learner.named_parameters():
+        if parameter.requires_grad:
+            decays = parameter.ndim > 1 and not any(part in name for part in ("position", "token", "queries"))
+            groups.setdefault((id(parameter) in tower, decays), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": backbone_rate if in_tower else rate,
+            "peak": backbone_rate if in_tower else rate,
+            "weight_decay": decay if decays else 0.0,
+        }
+        for (in_tower, decays), parameters in groups.items()
+    ]

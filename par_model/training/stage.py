@@ -1,0 +1,281 @@
+"""One stage of a training run: learner, optimizer, averaged weights, and the loop over its batches."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from par_model.datasets import DatasetError
+from par_model.metrics import argmax_scores
+from par_model.model import VTFPAR
+from par_model.schedule import learning_rate
+from par_model.training.augment import Augmenter, plain
+from par_model.training.batches import Batch, Batches, in_order, load
+from par_model.training.config import Run, Stage
+from par_model.training.features import FeatureStore, forward_taps
+from par_model.training.objective import FrameClassifier, Objective, log_odds
+from par_model.training.pictures import PictureStore
+from par_model.training.report import Report
+from par_model.training.setup import Splits, cache_folder, parameter_groups
+from par_model.training.state import Average, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all stages of a run share."""
+
+    settings: Run
+    model: VTFPAR
+    splits: Splits
+    pictures: PictureStore
+    held_out: PictureStore
+    device: torch.device
+    report: Report
+
+    def normalise(self, pictures: Tensor) -> Tensor:
+        """(..., 3, H, W) RGB in [0, 1] as the model wants it."""
+        preprocessing = self.model.config.preprocessing
+        mean, std = (
+            torch.tensor(values, device=pictures.device)[:, None, None]
+            for values in (preprocessing.mean, preprocessing.std)
+        )
+        return (pictures - mean) / std
+
+    @torch.no_grad()
+    def validate(self, learner: nn.Module, frames: int, features: FeatureStore | None = None) -> np.ndarray:
+        """Logits (N, A) of the validation tracklets, from `frames` evenly spread, unchanged pictures each."""
+        learner.eval()
+        rows = []
+        for batch in in_order(self.splits.validation.labels, self.held_out.pictures, batch=64, frames=frames):
+            images = self.normalise(plain(load(self.held_out, batch, self.device), self.model.config.image_size))
+            if features is not None and isinstance(learner, VTFPAR):
+                logits = forward_taps(learner, images, features.load(batch, self.device))
+            else:
+                logits = learner(images)
+            rows.append(logits.float().cpu().numpy())
+        return np.concatenate(rows)
+
+
+class StageRun:
+    """Trains one stage to its end. parts: state dictionaries a killed run left of this stage, or nothing."""
+
+    def __init__(self, bench: Bench, progress: Progress, parts: dict[str, Any]) -> None:
+        self.bench = bench
+        self.progress = progress
+        self.stage: Stage = bench.settings.stages[progress.stage]
+        self.seed = bench.settings.seed + 7919 * progress.stage
+        torch.manual_seed(self.seed)
+        self.learner = self._learner()
+        self.frames = 1 if self.stage.learns == "backbone" else bench.model.config.frames
+        self.objective = Objective(self.stage.loss, bench.model.schema, bench.splits.ratio.to(bench.device))
+        self.batches = self._batches()
+        self.augment = (
+            None if self.stage.augment is None else Augmenter(self.stage.augment, bench.model.config.image_size)
+        )
+        self.optimizer = self._optimizer()
+        self.average = Average(self.learner, self.stage.ema)
+        self.features, self.held_out_features = self._features()
+        self.best_path = Path(bench.settings.out) / f"best-{progress.stage}.pt"
+        if "learner" in parts:
+            self.learner.load_state_dict(parts["learner"])
+            self.optimizer.load_state_dict(parts["optimizer"])
+            self.average.module.load_state_dict(parts["average"])
+
+    def state(self) -> dict[str, Any]:
+        """What another StageRun needs to go on from here."""
+        return {
+            "model": self.bench.model.state_dict(),
+            "learner": self.learner.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.module.state_dict(),
+        }
+
+    def run(self, keep: Callable[..., None]) -> None:
+        """Train to the end and leave the best averaged weights in the bench's model.
+
+        keep: writes a Progress and state dictionaries.
+        """
+        progress, stage = self.progress, self.stage
+        began, saved = time.monotonic() - progress.seconds, time.monotonic()
+        self.bench.report.begin(stage, progress, len(self.batches))
+        while progress.epoch < stage.epochs and not self._out_of_time():
+            losses: list[float] = []
+            for batch in self.batches.epoch(progress.epoch, progress.batch):
+                losses.append(self._step(batch))
+                progress.batch += 1
+                progress.seconds = time.monotonic() - began
+                self.bench.report.advance(progress, losses[-1])
+                at_step = progress.batch % stage.accumulate == 0
+                if at_step and time.monotonic() - saved >= self.bench.settings.save_every:
+                    keep(progress, **self.state())
+                    saved = time.monotonic()
+                if self._out_of_time():
+                    break
+            progress.epoch, progress.batch = progress.epoch + 1, 0
+            if progress.epoch % stage.validate_every == 0 or progress.epoch == stage.epochs or self._out_of_time():
+                self._validate(float(np.mean(losses)) if losses else math.nan)
+            keep(progress, **self.state())
+        self.learner.load_state_dict(torch.load(self.best_path, map_location=self.bench.device, weights_only=True))
+
+    def _learner(self) -> nn.Module:
+        model, stage = self.bench.model, self.stage
+        model.backbone.freeze(stage.learns == "side")
+        if stage.learns != "backbone":
+            return model
+        classifier = FrameClassifier(model.backbone, model.config.width, model.config.attributes)
+        with torch.no_grad():
+            classifier.bias.copy_(log_odds(self.bench.splits.ratio))
+        return classifier.to(self.bench.device)
+
+    def _batches(self) -> Batches:
+        stage, splits = self.stage, self.bench.splits
+        batches = Batches(
+            splits.train.labels,
+            self.bench.pictures.pictures,
+            batch=stage.batch,
+            frames=self.frames,
+            seed=self.seed,
+            jitter=not stage.cached_features,
+            short=0.0 if self.frames == 1 or stage.cached_features else stage.short_windows,
+        )
+        if not len(batches):
+            raise DatasetError(f"{len(splits.train)} training tracklets make no batch of {stage.batch}")
+        return batches
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        stage = self.stage
+        groups = parameter_groups(
+            self.learner,
+            self.bench.model.backbone,
+            rate=stage.rate,
+            backbone_rate=stage.backbone_rate or stage.rate,
+            decay=stage.weight_decay if stage.optimizer == "adamw" else 0.0,
+        )
+        return torch.optim.AdamW(groups) if stage.optimizer == "adamw" else torch.optim.Adam(groups)
+
+    def _features(self) -> tuple[FeatureStore | None, FeatureStore | None]:
+        if not self.stage.cached_features:
+            return None, None
+        bench, folder = self.bench, cache_folder(self.bench.settings)
+        counter = bench.report.counter
+        return (
+            FeatureStore.open(
+                bench.model,
+                bench.pictures,
+                folder,
+                bench.normalise,
+                counter("taps of the training set", len(bench.pictures)),
+            ),
+            FeatureStore.open(
+                bench.model,
+                bench.held_out,
+                folder,
+                bench.normalise,
+                counter("taps of the validation set", len(bench.held_out)),
+            ),
+        )
+
+    def _step(self, batch: Batch) -> float:
+        """Forward and backward of one batch, and a step of the optimizer where one is due. Returns the loss."""
+        bench, stage, progress = self.bench, self.stage, self.progress
+        seed = hash((self.seed, progress.epoch, progress.batch)) & 0x7FFFFFFF
+        torch.manual_seed(seed)
+        self.learner.train()
+        pictures = load(bench.pictures, batch, bench.device)
+        if self.augment is None:
+            images = plain(pictures, bench.model.config.image_size)
+        else:
+            images = self.augment(pictures, torch.Generator().manual_seed(seed))
+        images = bench.normalise(images)
+        bf16 = bench.settings.precision == "bf16"
+        with torch.autocast(bench.device.type, torch.bfloat16, enabled=bf16):
+            if self.features is None:
+                logits = self.learner(images)
+            else:
+                logits = forward_taps(bench.model, images, self.features.load(batch, bench.device))
+        loss = self.objective(logits, batch.targets.to(bench.device))
+        (loss / stage.accumulate).backward()  # type: ignore[no-untyped-call]
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"stage {stage.name!r}, epoch {progress.epoch + 1}, batch {progress.batch + 1}: the loss is {value}; "
+                "lower the stage's rate or set clip_norm"
+            )
+        if (progress.batch + 1) % stage.accumulate == 0 or progress.batch + 1 == len(self.batches):
+            self._update()
+        return value
+
+    def _update(self) -> None:
+        factor = self._rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        if self.stage.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.learner.parameters(), self.stage.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.progress.step += 1
+        self.average.update(self.learner, self.progress.step)
+
+    def _rate(self) -> float:
+        """The learning rate now, as a share of its peak."""
+        stage, progress = self.stage, self.progress
+        if stage.schedule == "constant":
+            return 1.0
+        if stage.schedule == "paper":
+            return learning_rate(progress.epoch + 1, stage.epochs, 1.0)
+        done = (progress.epoch + progress.batch / len(self.batches)) / stage.epochs
+        if stage.minutes is not None:
+            done = max(done, progress.seconds / (60.0 * stage.minutes))
+        if done < stage.warmup:
+            return 0.02 + 0.98 * done / stage.warmup
+        return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, (done - stage.warmup) / (1.0 - stage.warmup))))
+
+    def _out_of_time(self) -> bool:
+        return self.stage.minutes is not None and self.progress.seconds >= 60.0 * self.stage.minutes
+
+    def _validate(self, loss: float) -> None:
+        """Score the averaged weights and keep them if they are the best so far."""
+        bench, progress = self.bench, self.progress
+        logits = bench.validate(self.average.module, self.frames, self.held_out_features)
+        scores = validation_scores(bench.model, logits, bench.splits.validation.labels)
+        row = {
+            "stage": self.stage.name,
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "seconds": round(progress.seconds, 1),
+            "rate": round(self.optimizer.param_groups[0]["lr"], 8),
+            "loss": round(loss, 5),
+            **scores,
+        }
+        progress.rows.append(row)
+        bench.report.validated(row)
+        if scores["score"] > progress.best:
+            progress.best = scores["score"]
+            partial = self.best_path.with_suffix(".partial")
+            torch.save(self.average.module.state_dict(), partial)
+            partial.replace(self.best_path)
+
+
+def validation_scores(model: VTFPAR, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Macro F1 of each group by its likeliest class, and `score`, their mean.
+
+    logits: (N, A); labels: (N, A) of 0, 1 and 2 (unknown).
+    """
+    scores: dict[str, float] = {}
+    probabilities = 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
+    for group in model.schema.groups:
+        columns = model.schema.slices[group.name]
+        known = (labels[:, columns] <= 1).all(axis=1)
+        if known.any():
+            width = columns.stop - columns.start
+            result = argmax_scores(labels[known, columns], probabilities[known, columns], (0, width))
+            scores[group.name] = round(float(result[0, 1]), 4)
+    return {"score": round(float(np.mean(list(scores.values()))), 5), **scores}

@@ -1,0 +1,63 @@
+"""What a killed run needs to go on: kept on disk whole, or not at all."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@dataclass
+class Progress:
+    """Where a run stands. batch: the next one of the epoch; seconds: spent in this stage; rows: what the log holds."""
+
+    stage: int = 0
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    best: float = -1.0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+def write_state(path: Path, progress: Progress, **parts: Any) -> None:
+    """parts: state dictionaries of model, averaged weights and optimizer."""
+    partial = path.with_suffix(".partial")
+    torch.save({"progress": asdict(progress), **parts}, partial)
+    partial.replace(path)
+
+
+def read_state(path: Path) -> tuple[Progress, dict[str, Any]] | None:
+    """The state a run left, None where it left none."""
+    if not path.is_file():
+        return None
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    return Progress(**content.pop("progress")), content
+
+
+class Average:
+    """Exponential moving average of a module's weights and batch statistics (Polyak and Juditsky 1992).
+
+    The first steps count more than `decay` says, or the start would linger.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.module = deepcopy(module).eval() if decay else module
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        """step: optimizer steps so far."""
+        if not self.decay:
+            return
+        decay = min(self.decay, (1.0 + step) / (10.0 + step))
+        current = module.state_dict()
+        for name, kept in self.module.state_dict().items():
+            if kept.is_floating_point():
+                kept.lerp_(current[name], 1.0 - decay)
+            else:
+                kept.copy_(current[name])
