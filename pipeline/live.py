@@ -70,7 +70,7 @@ def run_live(
             models.detector,
             lambda name: build(SourceInfo(name, "", 0, 0, live=True)),
             models.recognizer,
-            lambda info: live_sinks(config, info, folders[info.camera], telemetry),
+            lambda info: live_sinks(config, info, folders[info.camera], telemetry, len(names) > 1),
             telemetry,
             policy=config.recognition,
             areas={name: IgnoredAreas(camera.ignore) for name, camera in zip(names, cameras)},
@@ -95,8 +95,13 @@ def run_live(
     return report
 
 
-def live_sinks(config: Config, info: SourceInfo, folder: Path, telemetry: Telemetry) -> list[GuardedSink]:
-    """The outputs of one live camera, each behind its own guard: rotating files, and the published overlay."""
+def live_sinks(
+    config: Config, info: SourceInfo, folder: Path, telemetry: Telemetry, several: bool = False
+) -> list[GuardedSink]:
+    """The outputs of one live camera, each behind its own guard: rotating files, and the published overlay.
+
+    several: whether there are more cameras, which must not publish to one address.
+    """
     from pipeline.overlay import Overlay
     from pipeline.sinks import JsonlSink, MotSink
     from pipeline.sinks.publish import PublishSink
@@ -121,7 +126,7 @@ def live_sinks(config: Config, info: SourceInfo, folder: Path, telemetry: Teleme
         crf, preset = config.overlay.crf, config.overlay.preset
         rotate("overlay", "overlay-STAMP.mp4", lambda path, _: SegmentSink(path, draw, rate, crf, preset))
     if publish:
-        url = publish.replace("{camera}", info.camera)
+        url = publish_address(publish, info.camera, several)
         guard("publish", lambda: PublishSink(url, draw, rate))
     if config.output.jsonl:
         rotate("frames", "frames-STAMP.jsonl", lambda path, _: JsonlSink(path))
@@ -130,6 +135,13 @@ def live_sinks(config: Config, info: SourceInfo, folder: Path, telemetry: Teleme
     if config.output.mot:
         rotate("mot", "mot-STAMP.txt", lambda path, _: MotSink(path))
     return sinks
+
+
+def publish_address(template: str, camera: str, several: bool) -> str:
+    """Where a camera's overlay goes: `{camera}` becomes its name, which is appended where several lack it."""
+    if several and "{camera}" not in template:
+        template = template.rstrip("/") + "/{camera}"
+    return template.replace("{camera}", camera)
 
 
 def live_record(lane: Lane, telemetry: Telemetry) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+"""A sink behind its guard: slow, failing or hanging, it is nobody else's trouble."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from pipeline.sinks.guarded import GuardedSink
+from pipeline.types import Frame, FrameResult, TrackSummary
+
+
+class Sink:
+    """Does what the test says with every frame."""
+
+    name = "sink"
+
+    def __init__(self, act: Any) -> None:
+        self.act = act
+        self.frames: list[int] = []
+        self.tracks: list[int] = []
+        self.closed: list[bool] = []
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
+        self.act(frame.index)
+        self.frames.append(frame.index)
+
+    def end_track(self, summary: TrackSummary) -> None:
+        self.tracks.append(summary.track)
+
+    def close(self, completed: bool = True) -> None:
+        self.closed.append(completed)
+
+
+def put(guard: GuardedSink, index: int) -> None:
+    image = np.zeros((2, 2, 3), np.uint8)
+    guard.write(Frame("camera", index, float(index), image), FrameResult("camera", index, float(index), ()))
+
+
+def summary(track: int) -> TrackSummary:
+    return TrackSummary("camera", track, 0.0, 1.0, 10, {}, 0, (0.0, 0.0, 1.0, 1.0), 0.0)
+
+
+def test_a_slow_sink_drops_its_oldest_frames_but_no_track_and_never_blocks() -> None:
+    sink, counts = Sink(lambda index: time.sleep(0.02)), Counter[str]()
+    guard = GuardedSink("camera", "slow", lambda: sink, counts, depth=5)
+    began = time.monotonic()
+    for index in range(50):
+        put(guard, index)
+    guard.end_track(summary(7))
+    assert time.monotonic() - began < 0.1
+    guard.close()
+    assert sink.frames[-1] == 49
+    assert sink.tracks == [7]
+    assert counts["dropped"] + counts["written"] == 50
+    assert counts["tracks"] == 1
+    assert sink.closed == [True]
+
+
+def test_a_failing_sink_is_made_anew_after_a_pause_and_what_came_between_is_counted() -> None:
+    sinks: list[Sink] = []
+    broken = threading.Event()
+    broken.set()
+
+    def act(index: int) -> None:
+        if broken.is_set():
+            raise OSError(28, "No space left on device")
+
+    def make() -> Sink:
+        sinks.append(Sink(act))
+        return sinks[-1]
+
+    counts = Counter[str]()
+    guard = GuardedSink("camera", "disk", make, counts, retry_seconds=0.1, retry_longest=0.2)
+    for index in range(40):
+        if index == 20:
+            broken.clear()
+        put(guard, index)
+        time.sleep(0.02)
+    guard.close()
+    assert counts["errors"] >= 2
+    assert counts["recoveries"] == 1
+    assert counts["dropped"] + counts["written"] == 40
+    assert sinks[-1].frames[-1] == 39
+    assert sinks[0].closed == [False]
+    assert sinks[-1].closed == [True]
+
+
+def test_a_hanging_sink_is_abandoned_at_the_end() -> None:
+    forever = threading.Event()
+    guard = GuardedSink("camera", "hung", lambda: Sink(lambda index: forever.wait()), Counter())
+    put(guard, 0)
+    time.sleep(0.05)
+    guard.end()
+    began = time.monotonic()
+    assert not guard.join(0.2)
+    assert time.monotonic() - began < 0.5
+    forever.set()
