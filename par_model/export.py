@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -117,16 +118,19 @@ def _write(
     batch = torch.export.Dim("batch", min=1, max=4096)
     chosen = torch.export.Dim("columns", min=1, max=4096)
     shapes = {name: {0: chosen if name == "columns" else batch} for name in inputs}
-    program = torch.onnx.export(
-        module.eval(),
-        tuple(inputs.values()),
-        input_names=list(inputs),
-        output_names=list(outputs),
-        dynamic_shapes=tuple(shapes.values()),
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        # Two inputs share the axis `batch`, which the exporter thinks worth a warning.
+        warnings.filterwarnings("ignore", message="# The axis name")
+        program = torch.onnx.export(
+            module.eval(),
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=tuple(shapes.values()),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     assert program is not None
     graph = program.model_proto
     onnx.helper.set_model_props(graph, description)

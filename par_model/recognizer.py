@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -42,6 +43,7 @@ class Recognizer:
         self.device, self.backend = runtime.device, runtime.backend
         self._columns = schema.columns(self.schema)
         self._batch = batch
+        self._lock = threading.Lock()  # the buffer of crops is one
         self._crops = CropBatch(config.image_size, config.preprocessing, batch)
 
     @classmethod
@@ -76,7 +78,8 @@ class Recognizer:
         """crops: BGR uint8 (H, W, 3) of any sizes and number. One feature a crop."""
         features: list[CropFeature] = []
         for start in range(0, len(crops), self._batch):
-            features += self._runtime.encode(self._crops.fill(crops[start : start + self._batch]))
+            with self._lock:
+                features += self._runtime.encode(self._crops.fill(crops[start : start + self._batch]))
         return features
 
     def logits(self, sequences: Sequence[Window]) -> np.ndarray:

@@ -22,6 +22,7 @@ def recognizer(
     compact: Compact = False,
     people: Annotated[int, typer.Option(help="People in a batch.")] = 1,
     rounds: Annotated[int, typer.Option(help="Rounds; the cases alternate, the fastest counts.")] = 5,
+    peak: Annotated[float, typer.Option(help="The device's peak in TFLOP/s, to give the share reached.")] = 0.0,
 ) -> None:
     """A new reading three ways: text and all (as the public code), cached text, and one new crop on cached features."""
     outcome = in_fresh_process(time_readings, device, threads, compact, people, rounds)
@@ -32,6 +33,9 @@ def recognizer(
     console = Console()
     console.print(f"{outcome['model']}, {people} person(s), windows of {outcome['frames']} crops, {outcome['device']}")
     console.print(table)
+    for part, flops in outcome["flops"].items():
+        share = f", {flops * people / seconds[part] / 1e12 / peak:.1%} of the peak" if peak else ""
+        console.print(f"{part}: {flops / 1e9:.1f} GFLOP{share}")
     console.print(f"kept a crop: {outcome['fp16'] / 1e6:.2f} MB in fp16, {outcome['fp32'] / 1e6:.2f} MB in fp32")
     for name, value in seconds.items():
         if name != "words by the text tower":
@@ -58,6 +62,53 @@ def training_memory(
     console.print(f"ViT-B/16, {batch} tracklets of 6 frames, {outcome['device']}")
     console.print(table)
     console.print(f"full fine-tune needs {peaks['full fine-tune'] / peaks['tower frozen']:.2f} times the memory")
+
+
+def runtimes(
+    checkpoint: Annotated[str, typer.Argument(help="A .safetensors checkpoint, graphs beside it.")] = "default",
+    device: Device = "cpu",
+    threads: Threads = 1,
+    people: Annotated[int, typer.Option(help="People in a batch.")] = 8,
+    rounds: Annotated[int, typer.Option(help="Rounds; the fastest counts.")] = 10,
+) -> None:
+    """Crops encoded and windows read a second by each runtime that can serve a checkpoint here."""
+    table = Table("runtime", "crops/s", "windows/s", "updates/s (one new crop each)")
+    for backend in ("torch", "onnxruntime", "openvino"):
+        try:
+            outcome = in_fresh_process(time_runtime, checkpoint, device, backend, threads, people, rounds)
+        except ValueError as error:
+            table.add_row(backend, f"not here: {error}", "", "")
+            continue
+        crop, window = outcome["crop"], outcome["window"]
+        table.add_row(outcome["name"], *(f"{1 / seconds:.1f}" for seconds in (crop, window, crop + window)))
+    console = Console()
+    console.print(f"{checkpoint}, batches of {people}, {device_name(device, threads)}")
+    console.print(table)
+
+
+def time_runtime(checkpoint: str, device: str, backend: str, threads: int, people: int, rounds: int) -> dict[str, Any]:
+    """Seconds a crop and a window cost on one runtime."""
+    from par_model.parity import random_crops
+    from par_model.recognizer import Recognizer
+
+    recogniser = Recognizer.load(checkpoint, device, backend=backend, threads=threads)  # type: ignore[arg-type]
+    crops = random_crops(people)
+    features = recogniser.encode(crops)
+    windows = [[features[(i + t) % people] for t in range(recogniser.frames)] for i in range(people)]
+    fewest = {"crop": float("inf"), "window": float("inf")}
+    for _ in range(rounds + 1):
+        for name, case in (
+            ("crop", lambda: recogniser.encode(crops)),
+            ("window", lambda: recogniser.recognize(windows)),
+        ):
+            start = time.perf_counter()
+            case()
+            fewest[name] = min(fewest[name], time.perf_counter() - start)
+    return {
+        "crop": fewest["crop"] / people,
+        "window": fewest["window"] / people,
+        "name": f"{recogniser.backend} ({recogniser.device})",
+    }
 
 
 def time_readings(device: str, threads: int, compact: bool, people: int, rounds: int) -> dict[str, Any]:
@@ -118,6 +169,7 @@ def time_readings(device: str, threads: int, compact: bool, people: int, rounds:
         "seconds": {"full forward, words recomputed (public code)": public, **seconds},
         "fp16": halves.encode(crops[:1])[0].nbytes,
         "fp32": Recognizer(TorchRuntime(model, device, "fp32"), config, model.schema).encode(crops[:1])[0].nbytes,
+        "flops": {name: count_flops(cases[name]) / people for name in ("full forward, words cached", "sliding update")},
         "frames": config.frames,
         "model": "compact model" if compact else "ViT-B/16",
         "device": device_name(runtime.device, threads),
@@ -186,6 +238,15 @@ def random_text_tower() -> Any:
     return TextTransformer(width=512, heads=8, layers=12, output_dim=512, act_layer=QuickGELU).eval()
 
 
+def count_flops(case: Callable[[], object]) -> float:
+    """Floating-point operations of the matrix products and convolutions of a call, two a multiply-add."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        case()
+    return float(counter.get_total_flops())
+
+
 def device_name(device: str, threads: int) -> str:
     """What the numbers were measured on."""
     import torch
@@ -201,4 +262,5 @@ if __name__ == "__main__":
     app = typer.Typer(no_args_is_help=True, add_completion=False)
     app.command()(recognizer)
     app.command()(training_memory)
+    app.command()(runtimes)
     app()

@@ -18,6 +18,7 @@ from par_model import VTFPAR, CheckpointError, ParityError, Recognizer
 from par_model.export import export
 from par_model.parity import Parity, compare, prove, random_crops
 
+pytestmark = pytest.mark.slow  # the exporter takes ten seconds a graph
 BACKENDS = ["onnxruntime", *(["openvino"] if find_spec("openvino") else [])]
 
 
@@ -158,7 +159,6 @@ def test_flips_near_a_threshold_or_a_tie_are_forgiven_and_others_are_not() -> No
     assert not compare(schema, wanted, np.full((1, 43), np.nan), 1.0).passed
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_smaller_graphs_hold_their_gate(small_model: VTFPAR, shared: Path, tmp_path: Path, precision: str) -> None:
     pictures = sorted((shared / "data" / "attributes" / "pa100k_samples").glob("*.jpg"))
