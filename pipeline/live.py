@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pipeline.engine import CameraReport, Observer, RunReport
 from pipeline.ignore import IgnoredAreas
 from pipeline.live_engine import Lane, LiveEngine
@@ -20,6 +22,7 @@ from pipeline.timing import StageTimes
 from pipeline.types import Frame, SourceInfo
 
 if TYPE_CHECKING:
+    from pipeline.build import Models
     from pipeline.config import CameraConfig, Config
     from pipeline.detectors.base import Detector
     from pipeline.sinks.base import Sink
@@ -64,6 +67,7 @@ def run_live(
         stack.enter_context(live_logging(out / "events.jsonl", console))
         models = load_models(config)
         stack.callback(models.detector.close)
+        _warm_up(models)
         build = camera_factory(config, models.recognizer)
         engine = LiveEngine(
             supervisors,
@@ -200,6 +204,15 @@ def _small_detector(config: Config) -> Detector:
         image_size=side,
         threads=config.threads,
     )
+
+
+def _warm_up(models: Models) -> None:
+    """Load and compile now what models and libraries put off to their first picture: seconds of delay otherwise."""
+    picture = np.zeros((360, 640, 3), np.uint8)
+    models.detector.detect([picture])
+    if models.recognizer is not None:
+        [feature] = models.recognizer.encode([picture[:256, :128]])
+        models.recognizer.recognize([[feature] * models.recognizer.frames])
 
 
 def _prepare(folder: Path, overwrite: bool) -> None:

@@ -32,7 +32,10 @@ class RunProgress:
         self._tasks: dict[str, TaskID] = {}
 
     def advance(self, source: SourceInfo, result: FrameResult) -> None:
-        """Count one processed frame of a source."""
+        """Count one processed frame of a recording; live cameras have a table of their own."""
+        if source.live:
+            return
+        self._progress.start()
         task = self._tasks.get(source.camera)
         if task is None:
             task = self._tasks[source.camera] = self._progress.add_task(
@@ -61,7 +64,6 @@ class RunProgress:
             self._console.print(f"results in {out}")
 
     def __enter__(self) -> RunProgress:
-        self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
