@@ -48,6 +48,7 @@ class ModelConfig:
     targets: for each tap, the spatial side network's block it is added before.
     spatial_depth: blocks of the spatial side network; temporal_depth: the longest window.
     frames: window the model is trained and served with.
+    text: what the text features are: CLIP's of the bare words or of the prompts, or hashes of the prompts' words.
     """
 
     image_size: tuple[int, int] = (224, 224)
@@ -74,6 +75,7 @@ class ModelConfig:
     fusion_depth: int = 1
     drop_path: float = 0.1
     frames: int = 6
+    text: Literal["clip words", "clip prompts", "hashed prompts"] = "clip words"
     text_width: int = 512
     attributes: int = 43
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
@@ -123,6 +125,7 @@ class ModelConfig:
             "side_heads": 4,
             "spatial_depth": 4,
             "temporal_depth": 6,
+            "text": "hashed prompts",
             "text_width": 128,
             "preprocessing": Preprocessing(fit="stretch", resample="fast"),
         }

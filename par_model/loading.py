@@ -48,10 +48,10 @@ def load_runtime(
             raise CheckpointError(
                 f"{checkpoint} has no graphs beside it for {backend}; run tools/export_onnx.py {checkpoint} -o {folder}"
             )
-        return load_graphs(folder, device, backend, threads, storage, unproven, header["crc32"])
+        return load_graphs(folder, device, backend, threads, storage, unproven, header.get("crc32"))
     if backend == "auto" and folder.is_dir() and torch_device(device) == "cpu":
         try:
-            return load_graphs(folder, "cpu", "auto", threads, storage, unproven, header["crc32"])
+            return load_graphs(folder, "cpu", "auto", threads, storage, unproven, header.get("crc32"))
         except (CheckpointError, DeviceError, GraphError, ParityError) as error:
             log.warning("%s; PyTorch runs %s instead", error, checkpoint.name)
     model = load(checkpoint)

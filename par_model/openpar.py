@@ -102,7 +102,7 @@ def from_openpar(
     model.load_state_dict({name: tensor.clone() for name, tensor in ours.items()}, assign=True)
     model.backbone.freeze(True)
     model.leftovers = leftovers
-    model.metadata = {"text": {"kind": "clip", "mode": "words"}, "origin": "OpenPAR VTFPAR++"}
+    model.metadata = {"origin": "OpenPAR VTFPAR++"}
     if any(t.dtype == torch.float16 for t in state.values()):
         model.metadata["openpar_half"] = True
     return model.eval()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +112,8 @@ def test_unknown_names_come_with_a_suggestion(mars: Schema) -> None:
         mars.without(["gendre"])
     with pytest.raises(SchemaError, match="duke, mars"):
         load_schema("market")
+
+
+def test_schemas_are_read_without_waiting_for_pytorch() -> None:
+    code = "import sys, par_model; par_model.load_schema('mars'); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
