@@ -11,7 +11,6 @@ from torch import Tensor
 
 from par_model.model import VTFPAR
 from par_model.schema import Calibration as GroupNumbers
-from par_model.schema import Group
 from par_model.training.config import Calibration
 
 
@@ -49,11 +48,6 @@ def calibrate(model: VTFPAR, logits: np.ndarray, labels: np.ndarray, settings: C
 def _band(threshold: float, temperature: float, settings: Calibration) -> GroupNumbers:
     below = max(0.02, threshold - settings.band)
     return GroupNumbers(temperature, round(below, 4), round(min(0.98, threshold + settings.band), 4))
-
-
-def decision_threshold(group: Group) -> float:
-    """Where a binary group is cut when it must answer: the middle of its zone of abstention."""
-    return (group.below + group.above) / 2.0
 
 
 def row_weights(positive: np.ndarray, marginal: float | None) -> np.ndarray:

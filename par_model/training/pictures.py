@@ -11,6 +11,7 @@ import numpy as np
 
 from par_model.config import Preprocessing
 from par_model.datasets import DatasetError, Problems, Tracklet, TrackletSet, even_indices
+from par_model.preprocess import CropBatch
 
 CHUNK = 512
 """Tracklets of one cache file, where they do not come from archives (one file an archive)."""
@@ -74,28 +75,6 @@ class PictureStore:
         return result
 
 
-def fit_picture(image: np.ndarray, size: tuple[int, int], preprocessing: Preprocessing) -> np.ndarray:
-    """image: BGR uint8 (H, W, 3). Returns it at (height, width) `size`, stretched or centred on black."""
-    height, width = size
-    if preprocessing.fit == "letterbox":
-        side = max(image.shape[0] / height, image.shape[1] / width)
-        inner = max(1, round(image.shape[1] / side)), max(1, round(image.shape[0] / side))
-        small = _resize(image, inner)
-        canvas = np.zeros((height, width, 3), dtype=np.uint8)
-        top, left = (height - inner[1]) // 2, (width - inner[0]) // 2
-        canvas[top : top + inner[1], left : left + inner[0]] = small
-        return canvas
-    return _resize(image, (width, height))
-
-
-def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """size: (width, height)"""
-    import cv2
-
-    shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
-
-
 def _parts(tracklets: Sequence[Tracklet]) -> list[list[Tracklet]]:
     def archive(item: tuple[int, Tracklet]) -> str:
         picture = item[1].pictures[0]
@@ -127,6 +106,7 @@ def _decode(
     partial = path.with_suffix(".partial")
     shape = (len(part), pictures, 3, *size)
     table = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+    resizer = CropBatch(size, preprocessing, 1)
     for row, tracklet in zip(table, part):
         previous = np.zeros((3, *size), dtype=np.uint8)
         indices = even_indices(len(tracklet.pictures), pictures)
@@ -135,8 +115,8 @@ def _decode(
                 row[place] = row[place - 1]
                 continue
             try:
-                image = fit_picture(tracklet.pictures[index].decode(), size, preprocessing)
-                previous = image[..., ::-1].transpose(2, 0, 1)
+                image = resizer.fill([tracklet.pictures[index].decode()])[0]
+                previous = image[..., ::-1].transpose(2, 0, 1).copy()
             except (DatasetError, OSError) as error:
                 problems.add("unreadable picture", f"{tracklet.key}: {error}")
             row[place] = previous

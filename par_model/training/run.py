@@ -77,6 +77,7 @@ def finish(bench: Bench, progress: Progress, path: Path) -> Path:
     model, run = bench.model, bench.settings
     model.backbone.freeze(True)
     logits = bench.validate(model, model.config.frames)
+    model.fit_appearance(bench.stripes())
     calibrate(model, logits, bench.splits.validation.labels, run.calibration)
     summary: dict[str, Any] = {
         "run": run.name,

@@ -63,6 +63,16 @@ class Bench:
             rows.append(logits.float().cpu().numpy())
         return np.concatenate(rows)
 
+    @torch.no_grad()
+    def stripes(self) -> Tensor:
+        """What each validation tracklet's middle picture looks like to the re-identification of people: (N, K)."""
+        self.model.eval()
+        rows = []
+        for batch in in_order(self.splits.validation.labels, self.held_out.pictures, batch=64, frames=1):
+            images = self.normalise(plain(load(self.held_out, batch, self.device), self.model.config.image_size))
+            rows.append(self.model.stripes(self.model.encode(images[:, 0]).later))
+        return torch.cat(rows)
+
 
 class StageRun:
     """Trains one stage to its end. parts: state dictionaries a killed run left of this stage, or nothing."""
