@@ -36,6 +36,27 @@ from par_model.synthesis.sampling import Traits
  FRAME, TYRE, METAL, SOCKS, TIGHTS, HOOD) = range(20)  # fmt: skip
 # What a detector's box encloses.
 BOXED = (SKIN, TOP, BOTTOM, SHOES, HAIR, HAT, BRIM, SCARF, BACKPACK, SOCKS, TIGHTS, HOOD)
+# Part of the person's pixels that a thing must cover to be called visible, and in how many frames.
+VISIBLE = {
+    "backpack": 0.012,
+    "shoulder bag": 0.012,
+    "hand bag": 0.008,
+    "hat": 0.006,
+    "hair": 0.002,
+    "top": 0.06,
+    "bottom": 0.05,
+    "legs": 0.12,
+}
+LABELLED = {
+    "backpack": (BACKPACK, STRAPS),
+    "shoulder bag": (SHOULDER_BAG, SHOULDER_STRAP),
+    "hand bag": (HAND_BAG, HANDLES),
+    "hat": (HAT, BRIM),
+    "hair": (HAIR,),
+    "top": (TOP,),
+    "bottom": (BOTTOM,),
+    "legs": (BOTTOM, TIGHTS, SOCKS, SHOES),
+}
 _SKIN_TONES = (
     (0.95, 0.80, 0.69),
     (0.89, 0.69, 0.55),
@@ -108,6 +129,30 @@ class Person:
         skin = np.einsum("nk,nkab->nab", weights, bones[vertices["joints"]][:, :, :3])
         moved: np.ndarray = np.einsum("nab,nb->na", skin, rest)
         return moved
+
+
+def static_attributes(person: Person, shown: dict[str, bool]) -> dict[str, object]:
+    """MARS's static groups as far as the pictures show them: None where they do not tell.
+
+    shown: for every key of VISIBLE whether it covers enough of the person in enough frames.
+    """
+    traits = person.traits
+    skirt = traits.bottom in ("skirt", "dress")
+    hair_label = person.hair_label if shown["hair"] or not person.hair_label else None
+    return {
+        "top length": traits.top_short,
+        "bottom type": skirt if shown["legs"] else None,
+        "shoulder bag": traits.shoulder_bag and shown["shoulder bag"],
+        "backpack": traits.backpack and shown["backpack"],
+        "hat": None if traits.hood_up else traits.hat is not None and shown["hat"],
+        "hand bag": traits.hand_bag is not None and shown["hand bag"],
+        "hair": hair_label,
+        "gender": traits.gender == "female",
+        "bottom length": traits.bottom_short if shown["legs"] else None,
+        "top color": f"top {traits.top_colour}" if shown["top"] else None,
+        "bottom color": f"bottom {traits.bottom_colour}" if shown["bottom"] else None,
+        "age": traits.age,
+    }
 
 
 class Tailor:

@@ -174,11 +174,17 @@ class Renderer:
         return UploadedMesh(array, (vertices, indices), mesh.materials, look)
 
     def draw(
-        self, scene: Scene, figures: list[Figure], window: tuple[float, float, float, float], size: tuple[int, int]
+        self,
+        scene: Scene,
+        figures: list[Figure],
+        window: tuple[float, float, float, float],
+        size: tuple[int, int],
+        hidden_too: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
         """People in a window (x, y, width, height; 0..1, y up) of a scene, `size` = width and height in pixels.
 
-        Returns the picture (H, W, 3) uint8 RGB and the owners (H, W, 2) uint8: person number (0 none) and material.
+        hidden_too draws people in front of the street's obstacles. Returns the picture (H, W, 3) uint8 RGB and the
+        owners (H, W, 2) uint8: person number (0 none) and material.
         """
         buffer, colour, owner = self._target(size)
         camera, light = scene.world.camera, scene.world.light
@@ -205,7 +211,8 @@ class Renderer:
         _write(
             self._person, view=camera.matrix(window).T, eye=camera.eye, to_sun=light.to_sun, sun_colour=light.sun,
             sky_colour=light.sky, bounce_colour=light.bounce, exposure=light.exposure, scene_depth=1,
-            scene_window=window, target_size=size, forward=camera.axes[:, 2], sun_softness=light.softness,
+            scene_window=window, target_size=size, forward=camera.axes[:, 2],
+            tolerance=1e6 if hidden_too else 0.05, sun_softness=light.softness,
         )  # fmt: skip
         for figure in figures:
             self._draw_figure(figure)

@@ -11,37 +11,17 @@ from par_model.schema import Schema, load_schema
 from par_model.synthesis import people, sampling
 from par_model.synthesis.bodies import JOINT_INDEX
 from par_model.synthesis.people import Person, Tailor
+from par_model.synthesis.props import build_world
 from par_model.synthesis.render import Figure, Renderer, Scene, UploadedMesh
 from par_model.synthesis.sensor import Sensor, encode, expose, sample_sensor, shrink
-from par_model.synthesis.world import Camera, World, build_world, sample_camera, sample_light
+from par_model.synthesis.world import Camera, World, sample_camera, sample_light
 
 FRAME_SIZE = (1152, 648)
 TRACKLETS_PER_SCENE = 10
 SUPERSAMPLING = 1.6
 TARGET, NEIGHBOUR = 1, 2
+FRAMES_VISIBLE = 2  # frames in which a thing must show to be labelled
 _RENDER_HEIGHTS = np.array([64, 80, 96, 128, 160, 192, 256, 320])
-# Part of the person's pixels that a thing must cover to be called visible, and in how many frames.
-VISIBLE = {
-    "backpack": 0.012,
-    "shoulder bag": 0.012,
-    "hand bag": 0.008,
-    "hat": 0.006,
-    "hair": 0.002,
-    "top": 0.06,
-    "bottom": 0.05,
-    "legs": 0.12,
-}
-FRAMES_VISIBLE = 2
-_PARTS = {
-    "backpack": (people.BACKPACK, people.STRAPS),
-    "shoulder bag": (people.SHOULDER_BAG, people.SHOULDER_STRAP),
-    "hand bag": (people.HAND_BAG, people.HANDLES),
-    "hat": (people.HAT, people.BRIM),
-    "hair": (people.HAIR,),
-    "top": (people.TOP,),
-    "bottom": (people.BOTTOM,),
-    "legs": (people.BOTTOM, people.TIGHTS, people.SOCKS, people.SHOES),
-}
 
 
 @dataclass(frozen=True)
@@ -200,29 +180,14 @@ class TrackletGenerator:
         self, person: Person, poses: list[tuple[np.ndarray, float, str]], visible: list[dict[str, float]],
         boxes: np.ndarray, camera: Camera, sensor: Sensor, step: float,
     ) -> dict[str, object]:  # fmt: skip
-        traits = person.traits
-        shown = {part: sum(v[part] >= share for v in visible) >= FRAMES_VISIBLE for part, share in VISIBLE.items()}
+        shown = {
+            part: sum(v[part] >= share for v in visible) >= FRAMES_VISIBLE for part, share in people.VISIBLE.items()
+        }
         angles = np.array([_angle(camera, bones, heading) for bones, heading, _ in poses])
         gaits = [motion for _, _, motion in poses]
-        hair: bool | None = person.hair_label
-        if hair and not shown["hair"]:
-            hair = None
-        attributes: dict[str, object] = {
-            "top length": traits.top_short,
-            "bottom type": traits.bottom in ("skirt", "dress") if shown["legs"] else None,
-            "shoulder bag": traits.shoulder_bag and shown["shoulder bag"],
-            "backpack": traits.backpack and shown["backpack"],
-            "hat": None if traits.hood_up else traits.hat is not None and shown["hat"],
-            "hand bag": traits.hand_bag is not None and shown["hand bag"],
-            "hair": hair,
-            "gender": traits.gender == "female",
-            "bottom length": traits.bottom_short if shown["legs"] else None,
-            "pose": sampling.pose_word(angles),
-            "motion": gaits[0] if len(set(gaits)) == 1 else sampling.MOTION_VARIES,
-            "top color": f"top {traits.top_colour}" if shown["top"] else None,
-            "bottom color": f"bottom {traits.bottom_colour}" if shown["bottom"] else None,
-            "age": traits.age,
-        }
+        attributes = people.static_attributes(person, shown)
+        attributes["pose"] = sampling.pose_word(angles)
+        attributes["motion"] = gaits[0] if len(set(gaits)) == 1 else sampling.MOTION_VARIES
         middle = poses[len(poses) // 2][0][JOINT_INDEX["pelvis"], :3, 3]
         return {
             "attributes": attributes,
@@ -352,5 +317,5 @@ def _visible(owners: np.ndarray) -> dict[str, float]:
     mine = owners[..., 0] == TARGET
     count = max(int(mine.sum()), 1)
     counts = np.bincount(owners[..., 1][mine], minlength=256)
-    shares = {part: float(counts[list(numbers)].sum() / count) for part, numbers in _PARTS.items()}
+    shares = {part: float(counts[list(numbers)].sum() / count) for part, numbers in people.LABELLED.items()}
     return {"person": float(mine.mean()), **shares}

@@ -17,6 +17,7 @@ uniform sampler2D scene_depth;
 uniform vec4 scene_window;  // offset and size of this crop inside the scene image, 0..1
 uniform vec2 target_size;
 uniform vec3 forward;
+uniform float tolerance;    // metres by which the street may lie in front of a person and still not hide them
 in vec3 v_normal;
 in vec3 v_canon;
 in vec3 v_world;
@@ -109,7 +110,7 @@ void main() {
     if (cut[m].z > 0.5 && v_canon.y < -0.08 && abs(v_canon.x) < 0.058 && v_canon.z < 1.715) discard;
     vec2 uv = scene_window.xy + gl_FragCoord.xy / target_size * scene_window.zw;
     float depth = dot(v_world - eye, forward);
-    if (texture(scene_depth, uv).r < depth - 0.05) discard;
+    if (texture(scene_depth, uv).r < depth - tolerance) discard;
     vec3 n = normalize(v_normal);
     vec3 to_eye = normalize(eye - v_world);
     if (dot(n, to_eye) < 0.0) n = -n;
