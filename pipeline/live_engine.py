@@ -33,6 +33,8 @@ ATTEMPTS = 3
 """Failures in a row of the detector, or of one camera's tracker, that end the run: it is no accident then."""
 ENOUGH_FPS = 5.0
 """A camera that reaches this many frames a second is well served; fewer, and readings get rarer first."""
+AWAY_SECONDS = 60.0
+"""Without a frame for so long, a camera's tracks are over."""
 CLOSE_SECONDS = 1.5
 """What the sinks get for the data that waits when the run ends."""
 
@@ -74,6 +76,8 @@ class Lane:
     """Frames the camera sent lately; seen: how many it had sent when last asked."""
     seen: int = 0
     failures: int = 0
+    abandoned: bool = False
+    """Whether the tracks were ended because the camera has been away for long."""
     last_trouble: str = ""
 
 
@@ -163,6 +167,7 @@ class LiveEngine:
                     break
                 self._dispatch()
                 self._shed()
+                self._end_forsaken_tracks()
             completed = True
         finally:
             self._close(completed)
@@ -264,6 +269,7 @@ class LiveEngine:
             self._end_tracks(lane)
             return
         lane.failures = 0
+        lane.abandoned = False
         lane.last_time = frame.time
         delay = max(wall_clock() - frame.time, 0.0)
         lane.meter.delay.add(delay)
@@ -300,6 +306,14 @@ class LiveEngine:
             lane.meter.tracks += 1
             for sink in lane.sinks:
                 sink.end_track(summary)
+
+    def _end_forsaken_tracks(self) -> None:
+        """Nobody is still there when a camera comes back after minutes: what is known is written down now."""
+        for lane in self.lanes:
+            away = wall_clock() - lane.last_time
+            if not lane.abandoned and lane.info is not None and away > AWAY_SECONDS:
+                lane.abandoned = True
+                self._end_tracks(lane)
 
     def _apply_readings(self) -> None:
         if self._worker is None:

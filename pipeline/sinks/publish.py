@@ -84,8 +84,7 @@ class PublishSink:
     def _await_server(self, process: subprocess.Popen[bytes]) -> None:
         """Until the server has accepted: what is sent before would be lost and counted as written."""
         assert process.stdout is not None
-        readable, _, _ = select.select([process.stdout], [], [], CONNECT_SECONDS)
-        if not readable:
+        if not _ready(process.stdout.fileno(), select.POLLIN, CONNECT_SECONDS):
             raise TimeoutError("the server accepts the connection but does not answer in time")
         if process.stdout.readline() != b"open\n":
             raise OSError(self._last_words(process))
@@ -99,8 +98,7 @@ class PublishSink:
         left = memoryview(data)
         limit = time.monotonic() + PATIENCE
         while left:
-            _, writable, _ = select.select([], [pipe], [], max(0.0, limit - time.monotonic()))
-            if not writable:
+            if not _ready(pipe, select.POLLOUT, limit - time.monotonic()):
                 raise TimeoutError("the server does not take the stream in time")
             try:
                 left = left[os.write(pipe, left) :]
@@ -113,3 +111,10 @@ class PublishSink:
         process.wait(1.0)
         words = process.stderr.read().decode(errors="replace").strip().splitlines()
         return words[-1] if words else "the publishing process ended"
+
+
+def _ready(descriptor: int, event: int, seconds: float) -> bool:
+    """Whether a pipe can be read or written within some seconds, or will fail at once if it is tried."""
+    poll = select.poll()
+    poll.register(descriptor, event)
+    return bool(poll.poll(max(0.0, 1000 * seconds)))

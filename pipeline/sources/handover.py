@@ -45,7 +45,12 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """To the reader: hand one picture over as soon as there is one. The buffer is free."""
+    """To the reader: hand one picture over as soon as there is one. The buffer is free.
+
+    serial: of the request; one that was served already is not served again, so that asking twice does no harm.
+    """
+
+    serial: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Outbox:
         self._picture = picture
         self._waiting: deque[Decoded] = deque()
         self._changed = threading.Condition()
-        self._wanted = False
+        self._wanted = self._served = 0
         self._rotate = 0
         self._every_frame = False
 
@@ -85,10 +85,10 @@ class Outbox:
             self._waiting.append(decoded)
             self._hand_over()
 
-    def want(self) -> None:
+    def want(self, serial: int) -> None:
         """The program is ready for one picture."""
         with self._changed:
-            self._wanted = True
+            self._wanted = serial
             self._hand_over()
 
     def send(self, message: Any) -> None:
@@ -97,10 +97,10 @@ class Outbox:
             self._connection.send(message)
 
     def _hand_over(self) -> None:
-        if not self._wanted or not self._waiting:
+        if self._wanted == self._served or not self._waiting:
             return
         decoded = self._waiting.popleft()
-        self._wanted = False
+        self._served = self._wanted
         image = decoded.frame.to_ndarray(format="bgr24")
         if self._rotate:
             image = np.rot90(image, -self._rotate // 90)
@@ -145,7 +145,7 @@ class Reader:
                 if self._connection.poll(BEAT_SECONDS / 2):
                     message = self._connection.recv()
                     if isinstance(message, Want):
-                        self._outbox.want()
+                        self._outbox.want(message.serial)
                     elif isinstance(message, Open):
                         self._orders.append(message)
                         self._ordered.set()

@@ -109,6 +109,8 @@ class CameraSupervisor:
         self._thread = threading.Thread(target=self._run, name=f"camera {camera}", daemon=True)
         self._reader: ReaderProcess | None = None
         self._wanted = False
+        self._serial = 0
+        self._next_number = 0
         self._frame: Frame | None = None
         self._last_time = float("-inf")
         self._form: tuple[str, int, int, Fraction | None] | None = None
@@ -128,8 +130,9 @@ class CameraSupervisor:
             if self._wanted or self._frame is not None:
                 return
             self._wanted = True
+            self._serial += 1
             if self._reader is not None:
-                self._reader.send(Want())
+                self._reader.send(Want(self._serial))
 
     def take(self) -> Frame | None:
         """The frame that was asked for, once."""
@@ -200,7 +203,10 @@ class CameraSupervisor:
 
     def _connection(self) -> tuple[Failure, float]:
         """One connection from opening to its end: why it ended, and for how many seconds it gave pictures."""
-        self._past, self._now = _sum(self._past, self._now), Counts()
+        with self._lock:
+            # A reader that crashed took its last counts along; numbers that were given out are not given again.
+            last = replace(self._now, received=max(self._now.received, self._next_number))
+            self._past, self._now, self._next_number = _sum(self._past, last), Counts(), 0
         watch = _Watch(self.options, self._stall_timeout)
         try:
             if self._reader is None:
@@ -213,7 +219,7 @@ class CameraSupervisor:
         reader.send(Open(self.options, self._last_time))
         with self._lock:
             if self._wanted:
-                reader.send(Want())
+                reader.send(Want(self._serial))
         while not self._stop.is_set():
             try:
                 message = reader.receive(0.1)
@@ -257,6 +263,7 @@ class CameraSupervisor:
                 segment += 1
             self._form = form
             self._last_time = picture.time
+            self._next_number = picture.number + 1
             self._wanted = False
             self._frame = Frame(
                 self.camera,

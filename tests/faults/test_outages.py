@@ -23,6 +23,7 @@ def test_an_unplugged_camera_resumes_and_the_others_lose_nothing(fake_camera: An
         lost_before = run.engine.healths()["steady"].dropped
         unplugged.kill()
         run.wait(lambda: run.state("unplugged") in ("down", "connecting"), 5.0, "the outage is noticed")
+        time.sleep(0.5)
         before = len(run.records["unplugged"].indices)
         ids_before = set(run.records["unplugged"].tracks)
         seen_before = len(run.records["unplugged"].tracks)

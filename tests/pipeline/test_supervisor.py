@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -131,6 +133,28 @@ def test_cameras_override_what_is_said_for_all_and_recordings_are_refused() -> N
     assert reader_options(CameraConfig(url="webcam:0"), live).transport == "tcp"
     with pytest.raises(SidewalkError, match="recording"):
         reader_options(CameraConfig(url="people.mp4"), live)
+
+
+def test_readers_do_not_outlive_a_program_that_is_killed() -> None:
+    program = (
+        "import time; from pipeline.sources.reader_process import ReaderProcess;"
+        "print(ReaderProcess().pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        reader = int(process.stdout.readline())
+        time.sleep(1.0)
+        process.kill()
+    wait(lambda: not _running(reader), 5.0)
+
+
+def _running(pid: int) -> bool:
+    """A process that nobody has reaped yet does not run any more."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_an_idle_supervisor_needs_one_thread_and_leaves_none() -> None:
