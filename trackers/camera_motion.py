@@ -48,7 +48,7 @@ class PictureMotion:
         return warp
 
 
-def crowd_shift(predicted: np.ndarray, boxes: np.ndarray, reach: float = 0.4) -> np.ndarray:
+def crowd_shift(predicted: np.ndarray, boxes: np.ndarray, reach: float = 0.5) -> np.ndarray:
     """How far the picture moved, judged by people alone: (2,) pixels in x and y.
 
     Where most people appear displaced from their predictions by the same step, it was the camera that moved.
@@ -59,18 +59,19 @@ def crowd_shift(predicted: np.ndarray, boxes: np.ndarray, reach: float = 0.4) ->
     still = np.zeros(2)
     if min(len(predicted), len(boxes)) < FEWEST:
         return still
-    low = np.minimum(predicted[:, None, 3], boxes[None, :, 3])
-    high = np.maximum(predicted[:, None, 3], boxes[None, :, 3])
-    step = boxes[None, :, :2] - predicted[:, None, :2]
+    x, y, _, height = predicted.T[:, :, None]
+    step_x, step_y = boxes[:, 0] - x, boxes[:, 1] - y
+    low, high = np.minimum(height, boxes[:, 3]), np.maximum(height, boxes[:, 3])
+    distance = (step_x * step_x + step_y * step_y) / (low * low)
     # People keep their height between two frames; a neighbour rarely has the same.
-    near = (np.abs(step).max(axis=2) < reach * low) & (low > 0.8 * high)
-    distance = np.where(near, (step * step).sum(axis=2) / (low * low), np.inf)
+    distance[(distance > reach * reach) | (low < 0.8 * high)] = np.inf
     nearest, back = distance.argmin(axis=1), distance.argmin(axis=0)
     rows = np.arange(len(predicted))
     mutual = rows[(back[nearest] == rows) & np.isfinite(distance[rows, nearest])]
     if len(mutual) < FEWEST:
         return still
-    steps = step[mutual, nearest[mutual]]
+    pairs = mutual, nearest[mutual]
+    steps = np.stack([step_x[pairs], step_y[pairs]], axis=1)
     common = motion.median(steps)
     spread = motion.median(np.abs(steps - common))
     return np.where(np.abs(common) > spread, common, 0.0)

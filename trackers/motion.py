@@ -28,7 +28,7 @@ class Noise:
 
     measurement: float = 0.08
     drift: float = 0.15
-    acceleration: float = 0.35
+    acceleration: float = 0.3
     velocity: float = 1.9
 
 

@@ -27,11 +27,13 @@ DUPLICATE = 0.85
 class Sidewalk(ArrayTracker):
     """Two-stage association by IoU and height, with a smooth motion filter and a steadied camera.
 
-    high, low: detections at or above `high` are associated first, those between `low` and `high` only
-    continue tracks lost less than a second ago; new: score that starts a track.
+    high, low: detections at or above `high` are associated first and start tracks, those between `low` and
+    `high` only continue tracks lost less than a second ago.
     similarity, low_similarity, new_similarity: least likeness (IoU times height likeness; in the first and
     last stage times score) for a pair with a strong detection, with a weak one, and for the second sight of
     someone new.
+    height: power to which the ratio of heights enters the likeness; 0 ignores heights.
+    doubt: by how much the noise of a measurement grows where the score falls from 1 to 0.
     camera_motion: follow a shaking or panning camera by the motion that most people share.
     boxes: "filtered" (shake less, lie closer to the person) or "measured" (the detector's).
     """
@@ -41,17 +43,18 @@ class Sidewalk(ArrayTracker):
         lost_seconds: float = 2.0,
         high: float = 0.4,
         low: float = 0.05,
-        new: float = 0.6,
         similarity: float = 0.2,
         low_similarity: float = 0.4,
         new_similarity: float = 0.3,
+        height: float = 1.5,
+        doubt: float = 1.0,
         camera_motion: bool = True,
         boxes: str = "filtered",
     ) -> None:
         super().__init__(lost_seconds, motion.Noise(), boxes)
-        self.high, self.low, self.new = high, low, new
+        self.high, self.low = high, low
         self.similarity, self.low_similarity, self.new_similarity = similarity, low_similarity, new_similarity
-        self.camera_motion = camera_motion
+        self.height, self.doubt, self.camera_motion = height, doubt, camera_motion
 
     def _step(self, boxes: np.ndarray, scores: np.ndarray, dt: float, frame: np.ndarray | None) -> np.ndarray:
         tracks, states = self._tracks, self._tracks["state"]
@@ -76,8 +79,9 @@ class Sidewalk(ArrayTracker):
                 pair(owner, ~known, strong & (owner < 0), scored, self.new_similarity)
             matched = (owner >= 0).nonzero()[0]
             # A detector that is less sure is also less exact.
-            self._see(owner[matched], boxes[matched], spread=(2.0 - scores[matched])[:, None])
-        born = ((owner < 0) & (scores >= self.new)).nonzero()[0]
+            spread = 1.0 + self.doubt * (1.0 - np.minimum(scores[matched], 1.0))
+            self._see(owner[matched], boxes[matched], spread[:, None])
+        born = ((owner < 0) & strong).nonzero()[0]
         # Whoever is there when nobody was needs no second sight.
         owner[born] = self._start(boxes[born], confirmed=not len(tracks))
         return owner
@@ -86,7 +90,7 @@ class Sidewalk(ArrayTracker):
         """How alike each predicted track is to each box (N, 4): (T, N) in [0, 1]."""
         predicted = self._tracks["state"][:, motion.VALUE]
         heights = height_likeness(np.maximum(predicted[:, 3], 1.0), boxes[:, 3] - boxes[:, 1])
-        alike: np.ndarray = iou(motion.to_corners(predicted), boxes) * heights
+        alike: np.ndarray = iou(motion.to_corners(predicted), boxes) * heights**self.height
         return alike
 
     def _steady(self, in_sight: np.ndarray, boxes: np.ndarray) -> None:

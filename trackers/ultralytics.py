@@ -68,8 +68,6 @@ class UltralyticsTracker:
         }
         self.ended = sorted(self._open - alive)
         self._open = (self._open & alive) | set(ids[ids > 0].tolist())
-        # Ultralytics keeps every track that ever ended; nothing here reads them.
-        self._tracker.removed_stracks = []
         return labelled(detections, rows, ids, boxes)
 
     def reset(self) -> None:
