@@ -25,6 +25,7 @@ class Job:
     backgrounds: Path | None
     size: tuple[int, int]
     frames: int
+    shard_size: int
 
 
 def generate_tracklets(
@@ -37,6 +38,7 @@ def generate_tracklets(
     size: tuple[int, int] = (96, 192),
     frames: int = 6,
     progress: Progress | None = None,
+    shard_size: int = SHARD_SIZE,
 ) -> list[Path]:
     """Write `count` tracklets (rounded up to whole shards) of `seed` to `out` and return the paths of all shards.
 
@@ -45,25 +47,25 @@ def generate_tracklets(
     done and wanted. Raises ValueError naming what is missing: packages, OpenGL, assets.
     """
     load_bodies()  # bakes the bodies once, before processes would race for it
-    shards = -(-count // SHARD_SIZE)
+    shards = -(-count // shard_size)
     missing = [number for number in range(shards) if not shard_path(out, seed, number).exists()]
     out.mkdir(parents=True, exist_ok=True)
-    job = Job(out, seed, assets, backgrounds, size, frames)
-    done = (shards - len(missing)) * SHARD_SIZE
+    job = Job(out, seed, assets, backgrounds, size, frames, shard_size)
+    done = (shards - len(missing)) * shard_size
     report = progress or (lambda *_: None)
-    report(done, shards * SHARD_SIZE)
+    report(done, shards * shard_size)
     if processes <= 1 and missing:
         generator = _generator(job)
         for number in missing:
-            _shard(job, generator, number, lambda made, base=done: report(base + made, shards * SHARD_SIZE))  # type: ignore[misc]
-            done += SHARD_SIZE
+            _shard(job, generator, number, lambda made, base=done: report(base + made, shards * shard_size))  # type: ignore[misc]
+            done += shard_size
     elif missing:
         # Each worker opens its own OpenGL context, which does not survive a fork.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(processes, mp_context=context, initializer=_open, initargs=(job,)) as pool:
             for _ in pool.map(_work, missing):
-                done += SHARD_SIZE
-                report(done, shards * SHARD_SIZE)
+                done += shard_size
+                report(done, shards * shard_size)
     return [shard_path(out, seed, number) for number in range(shards)]
 
 
@@ -73,8 +75,8 @@ def _generator(job: Job) -> TrackletGenerator:
 
 def _shard(job: Job, generator: TrackletGenerator, number: int, report: Callable[[int], None]) -> None:
     def tracklets() -> Iterator[Tracklet]:
-        for made in range(SHARD_SIZE):
-            yield generator.make(number * SHARD_SIZE + made)
+        for made in range(job.shard_size):
+            yield generator.make(number * job.shard_size + made)
             report(made + 1)
 
     write_shard(shard_path(job.out, job.seed, number), tracklets())

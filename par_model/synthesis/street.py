@@ -114,9 +114,9 @@ def build_street(rng: np.random.Generator, size: tuple[int, int]) -> World:
     _add_van(b, 3.5, 3.9, van)
     column = np.array([[-1.3, -1.45, 0], [-1.3, -1.45, 1.5], [-1.3, -1.45, 2.6]])
     b.add(*tube(column, 0.36, 20), POSTER, np.array([0.6, 0.6, 0.55]), 8.0)
-    b.box((-5.6, -0.4), (1.6, 0.45, 0.08), 0.2, WOOD, np.array([0.22, 0.13, 0.07]), seed, 0.42)
+    b.box((-7.2, 1.9), (1.6, 0.45, 0.08), 0.2, WOOD, np.array([0.22, 0.13, 0.07]), seed, 0.42)
     for end in (-0.65, 0.65):
-        b.box((-5.6 + end, -0.4), (0.08, 0.4, 0.42), 0.2, PAINT, np.full(3, 0.06), seed)
+        b.box((-7.2 + end, 1.9), (0.08, 0.4, 0.42), 0.2, PAINT, np.full(3, 0.06), seed)
     for x in (-7.5, 7.4):
         add_tree(b, rng, x, 10.5)
     for x, y in ((-0.8, 6.2), (7.2, 2.3)):

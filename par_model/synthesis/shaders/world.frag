@@ -72,8 +72,9 @@ vec3 facade(vec3 l, float s) {
         float r = hash(vec3(id, s));
         vec3 glass = mix(vec3(0.03, 0.035, 0.04), vec3(0.22, 0.26, 0.3), 0.6 * r + 0.4 * fbm(l * 0.7 + r));
         if (shop) {
-            float goods = noise(vec3(l.xz * 4.0, r * 20.0));
-            glass = mix(glass, vec3(0.5, 0.4, 0.3) * (0.4 + 0.9 * vec3(r, fract(r * 7.0), fract(r * 13.0))), step(0.5, goods) * 0.8);
+            float goods = noise(vec3(l.x * 7.0, l.z * 5.0, r * 20.0)), shelf = step(0.15, fract(l.z * 2.2));
+            r = fract(r + floor(noise(vec3(l.x * 3.0, floor(l.z * 2.2), s)) * 5.0) * 0.21);
+            glass = mix(glass, vec3(0.5, 0.4, 0.3) * (0.4 + 0.9 * vec3(r, fract(r * 7.0), fract(r * 13.0))), shelf * smoothstep(0.4, 0.6, goods) * 0.6);
         }
         return mix(glass, v_tint * 0.5 + 0.2 * fract(r * 3.0), frame);
     }

@@ -1,0 +1,177 @@
+"""What generated people promise: labels that fit the schema, the same people from the same seed, shards that resume."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from par_model.schema import load_schema
+from par_model.synthesis import sampling
+from par_model.synthesis.colours import BOTTOM_COLOURS, TOP_COLOURS, shade
+from par_model.synthesis.mesh import girth, grid_faces, normals, pack, simplify, superellipsoid, unpack
+from par_model.synthesis.routes import Route, sample_routes, walk
+from par_model.synthesis.shards import read_frames, read_labels, shard_path, write_shard
+from par_model.synthesis.tracklets import Tracklet, Walk, vector
+from par_model.synthesis.world import Camera, look_at
+
+
+@pytest.fixture
+def camera() -> Camera:
+    eye = np.array([0.0, -10.0, 4.0])
+    return Camera(eye, look_at(eye, np.array([0.0, 0.0, 1.0])), (0.5, 0.3), (960, 576))
+
+
+@pytest.fixture
+def attributes() -> dict[str, object]:
+    return {
+        "top length": True, "bottom type": False, "shoulder bag": False, "backpack": True, "hat": None,
+        "hand bag": False, "hair": True, "gender": True, "bottom length": False, "pose": "lateral-back",
+        "motion": "riding", "top color": "top complex", "bottom color": None, "age": "teenager",
+    }  # fmt: skip
+
+
+def test_every_colour_word_of_the_schema_can_be_made() -> None:
+    schema = load_schema("mars")
+    assert tuple(a.word for a in schema["top color"].attributes) == tuple(f"top {c}" for c in TOP_COLOURS)
+    assert tuple(a.word for a in schema["bottom color"].attributes) == tuple(f"bottom {c}" for c in BOTTOM_COLOURS)
+    rng = np.random.default_rng(0)
+    for word in {*TOP_COLOURS, *BOTTOM_COLOURS} - {"complex"}:
+        samples = np.array([shade(rng, word) for _ in range(50)])
+        assert (samples >= 0).all()
+        assert (samples <= 1).all()
+
+
+def test_the_vector_has_one_yes_in_every_known_group_and_twos_where_unknown(attributes: dict[str, object]) -> None:
+    schema = load_schema("mars")
+    row = np.array(vector(schema, attributes))
+    assert row.shape == (43,)
+    assert [word for word, value in zip(schema.words, row) if value == 1] == [
+        "top short", "backpack", "long hair", "female", "lateral-back", "riding", "top complex", "teenager",
+    ]  # fmt: skip
+    assert (row[schema.slices["bottom color"]] == 2).all()
+    assert (row[schema.slices["hat"]] == 2).all()
+
+
+def test_sampled_people_are_nearly_flat_over_the_words() -> None:
+    rng = np.random.default_rng(1)
+    people = [sampling.sample_traits(rng) for _ in range(3000)]
+    for word in TOP_COLOURS:
+        assert 0.05 < np.mean([p.top_colour == word for p in people]) < 0.25
+    assert 0.4 < np.mean([p.gender == "female" for p in people]) < 0.6
+    for thing in ("hat", "backpack", "shoulder_bag", "hand_bag"):
+        assert 0.15 < np.mean([bool(getattr(p, thing)) for p in people]) < 0.45
+    # A skirt says a lot about gender, a hat nothing.
+    women = [p for p in people if p.gender == "female"]
+    men = [p for p in people if p.gender == "male"]
+    assert np.mean([p.bottom == "skirt" for p in women]) > 5 * np.mean([p.bottom == "skirt" for p in men])
+    assert abs(np.mean([bool(p.hat) for p in women]) - np.mean([bool(p.hat) for p in men])) < 0.08
+
+
+@pytest.mark.parametrize(
+    ("angles", "word"),
+    [
+        ([0, 5, -8], "frontal"), ([-40, -50, -47], "lateral-frontal"), ([88, 93, 95], "lateral"),
+        ([-130, -140, -135], "lateral-back"), ([178, -179, 175], "back"), ([0, 45, 100], "pose varies"),
+        ([0, 30, 60], None),
+    ],
+)  # fmt: skip
+def test_pose_words_follow_the_angle_to_the_camera(angles: list[float], word: str | None) -> None:
+    assert sampling.pose_word(np.array(angles)) == word
+
+
+def test_a_projected_ground_point_comes_back(camera: Camera) -> None:
+    spot = np.array([[1.5, 3.0, 0.0]])
+    pixel, depth = camera.project(spot)
+    assert depth[0] > 0
+    np.testing.assert_allclose(camera.ground_at((pixel[0, 0], pixel[0, 1])), spot[0], atol=1e-6)
+
+
+def test_the_window_matrix_agrees_with_the_projection(camera: Camera) -> None:
+    point = np.array([0.7, 2.0, 1.1])
+    pixel, _ = camera.project(point[None])
+    x, y, w, h = 0.25, 0.2, 0.5, 0.6
+    clip = camera.matrix((x, y, w, h)) @ np.array([*point, 1.0])
+    u, v = (clip[:2] / clip[3] + 1) / 2
+    np.testing.assert_allclose([(x + u * w) * 960, (1 - y - v * h) * 576], pixel[0], atol=1e-6)
+
+
+def test_a_walk_covers_the_ground_its_speed_says() -> None:
+    straight = Walk(np.zeros(3), 0.0, 0.0, 0.0, 0.0, 99.0)
+    np.testing.assert_allclose(straight.position_at(2.0, (1.4,)), [0.0, -2.8, 0.0], atol=1e-9)
+    stops = Walk(np.zeros(3), 0.0, 0.0, 0.0, 0.0, 1.0)
+    assert abs(stops.position_at(3.0, (1.4, 0.0))[1] + 1.4) < 0.1
+
+
+def test_people_on_a_route_pause_at_corners_and_come_back() -> None:
+    route = Route(np.array([[0.0, 0.0], [4.0, 0.0]]), np.array([0.0, 2.0]), "walking", 0.0)
+    track = walk(route, speed=1.0, frames=100, fps=10.0)
+    assert not track.moving[45:55].any()
+    assert track.positions[50, 0] == pytest.approx(4.0)
+    assert track.positions[80, 0] == pytest.approx(2.0, abs=0.05)
+    assert abs(np.diff(track.headings)).max() <= 0.3 + 1e-9
+
+
+def test_a_scene_has_a_route_for_everybody() -> None:
+    hides = (np.array([-3.0, 3.0]), np.array([3.0, 5.0]))
+    routes = sample_routes(np.random.default_rng(0), 15, hides, 6.4)
+    assert len(routes) == 15
+    assert {route.motion for route in routes} == {"walking", "running", "riding"}
+
+
+def test_normals_of_a_ball_point_outwards() -> None:
+    points, faces = superellipsoid((1.0, 1.0, 1.0), 2.0, 15, 24)
+    out = normals(points, faces)
+    inner = slice(24, -24)
+    assert (np.abs(np.einsum("nk,nk->n", out[inner], points[inner])) > 0.98).all()
+
+
+def test_simplified_faces_keep_the_shape_with_fewer_triangles() -> None:
+    points, faces = superellipsoid((0.1, 0.1, 0.1), 2.0, 41, 80)
+    fewer = simplify(points, faces, 0.02)
+    assert len(fewer) < len(faces) / 3
+    assert np.ptp(points[np.unique(fewer)], axis=0) == pytest.approx([0.2, 0.2, 0.2], abs=0.01)
+
+
+def test_skin_weights_survive_packing() -> None:
+    rng = np.random.default_rng(0)
+    dense = np.zeros((50, 19), np.float32)
+    for row in dense:
+        row[rng.choice(19, 3, replace=False)] = rng.dirichlet(np.ones(3))
+    np.testing.assert_allclose(unpack(pack(dense), 19), dense, atol=0.01)
+
+
+def test_a_girth_bridges_the_gap_between_two_legs() -> None:
+    turn = np.linspace(0, 2 * np.pi, 60)
+    leg = np.column_stack([0.07 * np.cos(turn), 0.07 * np.sin(turn), np.full(60, 0.5)])
+    apart = np.array([0.12, 0, 0])
+    rings = girth(np.concatenate([leg + apart, leg - apart]), np.array([0.5]), 24)
+    assert rings.shape == (1, 24, 3)
+    assert np.linalg.norm(rings[0, :, :2], axis=1).min() > 0.069
+    assert len(grid_faces(2, 24)) == 24
+
+
+def test_shards_hold_what_was_written_and_nothing_half_done(tmp_path: Path, attributes: dict[str, object]) -> None:
+    made = [Tracklet(f"s1-{i:06d}", (b"a", b"b"), {"attributes": attributes, "number": i}) for i in range(3)]
+    path = shard_path(tmp_path, 1, 0)
+    write_shard(path, made)
+    assert [label["number"] for label in read_labels(path)] == [0, 1, 2]
+    assert [key for key, _, _ in read_frames(path, 1, 2)] == ["s1-000000", "s1-000001"]
+    with tarfile.open(path) as tar:
+        assert tar.getnames()[:3] == ["s1-000000.0.jpg", "s1-000000.1.jpg", "s1-000000.json"]
+
+    def broken():  # type: ignore[no-untyped-def]
+        yield made[0]
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        write_shard(shard_path(tmp_path, 1, 1), broken())
+    assert not shard_path(tmp_path, 1, 1).exists()
+    again = io.BytesIO(path.read_bytes())
+    write_shard(path, made)
+    assert path.read_bytes() == again.getvalue()
+    assert json.dumps(read_labels(path)[0]["attributes"])

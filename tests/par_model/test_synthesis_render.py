@@ -1,0 +1,131 @@
+"""What the renderer promises: the same people for the same seed, labels for what shows, truth that fits the video."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from par_model.schema import load_schema
+from par_model.synthesis import generate_scene, generate_tracklets, write_card
+
+# The first run on a machine bakes the bodies, which takes a minute.
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def assets(shared: Path) -> Path:
+    """MakeHuman's clothes and hair, where this machine can draw them."""
+    pytest.importorskip("anny", reason="generated people need anny: pip install 'sidewalk[synth]'")
+    pytest.importorskip("moderngl", reason="generated people need moderngl: pip install 'sidewalk[synth]'")
+    folder = shared / "assets" / "makehuman"
+    if not folder.is_dir():
+        pytest.skip(f"needs MakeHuman's assets ({folder} is absent)")
+    from par_model.synthesis.render import Renderer, RenderError
+
+    try:
+        Renderer()
+    except RenderError as error:
+        pytest.skip(str(error))
+    return folder
+
+
+def members(path: Path) -> dict[str, bytes]:
+    """Every file of a tar by name."""
+    with tarfile.open(path) as tar:
+        return {m.name: tar.extractfile(m).read() for m in tar}  # type: ignore[union-attr]
+
+
+@pytest.fixture(scope="module")
+def shards(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return generate_tracklets(tmp_path_factory.mktemp("made"), 16, 5, assets, shard_size=8)
+
+
+def test_a_tracklet_is_six_small_pictures_and_a_label(shards: list[Path]) -> None:
+    from PIL import Image
+
+    schema = load_schema("mars")
+    for shard in shards:
+        files = members(shard)
+        keys = {name.partition(".")[0] for name in files}
+        assert len(keys) == 8
+        for key in keys:
+            for frame in range(6):
+                assert Image.open(io.BytesIO(files[f"{key}.{frame}.jpg"])).size == (96, 192)
+            label = json.loads(files[f"{key}.json"])
+            row = np.array(label["vector"])
+            for name, columns in schema.slices.items():
+                assert name in label["attributes"]
+                if schema[name].kind == "one-of" and row[columns][0] != 2:
+                    assert row[columns].sum() == 1
+            assert len(label["boxes"]) == len(label["angle"]) == len(label["visible"]) == 6
+
+
+def test_only_what_shows_is_labelled(shards: list[Path]) -> None:
+    for shard in shards:
+        for name, content in members(shard).items():
+            if not name.endswith(".json"):
+                continue
+            label = json.loads(content)
+            for thing in ("backpack", "shoulder bag", "hand bag"):
+                shown = sum(frame[thing] > 0.005 for frame in label["visible"]) >= 2
+                assert not label["attributes"][thing] or (label["worn"][thing] and shown)
+
+
+def test_a_stopped_generation_goes_on_with_the_same_bytes(assets: Path, shards: list[Path], tmp_path: Path) -> None:
+    (tmp_path / shards[0].name).write_bytes(shards[0].read_bytes())
+    (tmp_path / shards[1].with_suffix(".partial").name).write_bytes(b"half a shard")
+    seen: list[tuple[int, int]] = []
+    again = generate_tracklets(tmp_path, 16, 5, assets, shard_size=8, progress=lambda *done: seen.append(done))
+    assert seen[0] == (8, 16)
+    assert again[1].read_bytes() == shards[1].read_bytes()
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_two_processes_make_what_one_makes(assets: Path, shards: list[Path], tmp_path: Path) -> None:
+    both = generate_tracklets(tmp_path, 16, 5, assets, processes=2, shard_size=8)
+    assert [path.read_bytes() for path in both] == [path.read_bytes() for path in shards]
+
+
+def test_the_card_counts_every_word(shards: list[Path]) -> None:
+    card = write_card(shards, shards[0].parent).read_text(encoding="utf-8")
+    assert "16 tracklets in 2 shards" in card
+    for word in load_schema("mars").words:
+        assert f"| {word} |" in card
+    assert (shards[0].parent / "contact.png").stat().st_size > 1000
+
+
+def test_absent_assets_are_named_in_one_line(assets: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no \.mhclo file; pass --assets") as caught:
+        generate_tracklets(tmp_path / "out", 1, 0, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_scene_comes_with_its_truth(assets: Path, tmp_path: Path) -> None:
+    import av
+
+    video, truth, answers = generate_scene(tmp_path, 3, 1.0, (480, 270), 6, assets, fps=5.0)
+    with av.open(str(video)) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(pictures) == 5
+    assert pictures[0].shape == (270, 480, 3)
+    rows = np.loadtxt(truth, delimiter=",")
+    assert rows.shape[1] == 9
+    assert set(rows[:, 0]) == {1, 2, 3, 4, 5}
+    assert ((rows[:, 8] >= 0) & (rows[:, 8] <= 1)).all()
+    np.testing.assert_array_equal(rows[:, 6], rows[:, 8] >= 0.1)
+    document = json.loads(answers.read_text(encoding="utf-8"))
+    assert set(document["people"]) == {str(k) for k in range(1, 7)}
+    named = {a.word for g in load_schema("mars").groups for a in g.attributes}
+    for person in document["people"].values():
+        for value in person["attributes"].values():
+            assert value is None or isinstance(value, bool) or value in named
+
+
+def test_a_scene_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="1 to 15 people"):
+        generate_scene(tmp_path, 1, 1.0, (480, 270), 40, tmp_path)
