@@ -63,6 +63,11 @@ class CaptureClock:
         self._last_time = time
         return time
 
+    def distrust(self) -> None:
+        """Begin anew: the camera's time stamps do not keep the pace of time."""
+        self.repairs += 1
+        self.restart()
+
     def lag(self, pts: float | None, arrival: float) -> float:
         """Seconds by which a frame came later than the promptest frame of late would have."""
         if pts is None or self._offset is None:

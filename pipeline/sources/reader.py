@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     import av
 
 BEAT_SECONDS = 0.5
+AT_ONCE_SECONDS = 0.002
+"""A packet that was there within this time had been waiting."""
+IMPLAUSIBLE_LAG = 5.0
+"""Seconds by which a packet that had to be waited for can hardly be late: its time stamp is made up."""
+UNTIMED = {"mpjpeg", "mjpeg", "h264", "hevc"}
+"""Formats without time stamps: FFmpeg counts frames, 25 a second."""
 QUEUE_FRAMES = 8
 """Decoded frames that wait under `every_frame` before the camera has to."""
 
@@ -125,6 +131,7 @@ class Reader:
         self._stage = ("idle", time.monotonic())
         self._received = 0
         self._clock = CaptureClock()
+        self._timed = True
 
     def serve(self) -> None:
         """Never returns: the process ends when the program hangs up."""
@@ -198,8 +205,11 @@ class Reader:
         return failure("closed")
 
     def _read(self, container: av.container.InputContainer, options: ReaderOptions) -> None:
+        import av
+
         if not container.streams.video:
-            raise ValueError("no video")
+            raise av.error.DecoderNotFoundError(0, "no video stream")
+        self._timed = container.format.name not in UNTIMED
         stream = container.streams.video[0]
         codec = stream.codec_context
         codec.thread_count = 1
@@ -219,7 +229,7 @@ class Reader:
             for frame in frames:
                 number = self._received
                 self._received += 1
-                pts = _seconds(frame.pts, frame.time_base)
+                pts = _seconds(frame.pts, frame.time_base) if self._timed else None
                 captured = self._clock.stamp(pts, arrival)
                 if not gate.passes(bool(frame.key_frame), frame.is_corrupt):
                     self._outbox.dropped["corrupt"] += 1
@@ -258,11 +268,14 @@ class Reader:
             came = wall_clock(options.epoch)
             arrival = previous if held_back and previous is not None else came
             previous = came
-            pts = _seconds(packet.pts, packet.time_base)
+            pts = _seconds(packet.pts, packet.time_base) if self._timed else None
             lag = self._clock.lag(pts, arrival)
+            at_once = waited < AT_ONCE_SECONDS
+            if lag > IMPLAUSIBLE_LAG and not at_once:
+                self._clock.distrust()
             if catching_up and packet.is_keyframe and lag < options.max_lag / 3:
                 catching_up = False
-            elif lag > options.max_lag and waited < 0.002 and options.policy == "newest":
+            elif lag > options.max_lag and at_once and options.policy == "newest":
                 catching_up = True
             if catching_up and not packet.is_keyframe:
                 self._received += 1
@@ -288,6 +301,8 @@ def open_stream(options: ReaderOptions) -> av.container.InputContainer:
     settings = {"analyzeduration": "500000", "fpsprobesize": "0", "max_delay": "200000"}
     if options.url.startswith(("rtsp://", "rtsps://")):
         settings["rtsp_transport"] = options.transport
+        # Sound would only keep a camera without pictures looking alive.
+        settings["allowed_media_types"] = "video"
     return av.open(options.url, options=settings, timeout=(options.open_timeout, options.read_timeout))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from typing import Any
 
@@ -33,6 +35,22 @@ def test_a_consumer_five_times_too_slow_stays_within_a_bounded_delay(
     assert health.dropped["superseded"] > 0.6 * health.received
     assert health.received == pytest.approx(health.delivered + sum(health.dropped.values()), abs=15)
     assert growth < 30e6
+
+
+def test_a_decoder_that_fell_behind_catches_up_from_key_frame_to_key_frame(fake_camera: Any, live_run: Any) -> None:
+    camera = fake_camera("--gop", "20", "--fps", "20")
+    with live_run({"camera": camera.url()}) as run:
+        run.wait_live("camera")
+        time.sleep(1.0)
+        reader = run.supervisors[0]._reader
+        os.kill(reader.pid, signal.SIGSTOP)
+        time.sleep(3.5)
+        os.kill(reader.pid, signal.SIGCONT)
+        time.sleep(3.0)
+        health = run.engine.healths()["camera"]
+    assert health.state == "live" or health.reconnects == 0
+    assert health.dropped["decoder_behind"] > 10
+    assert np.median(run.records["camera"].delays[-20:]) < 0.5
 
 
 def test_every_frame_is_kept_where_that_is_asked_for(fake_camera: Any, live_run: Any, one_person: Any) -> None:
