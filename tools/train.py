@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from par_model.training import load_run, train
+from par_model.training import Report, load_run, train
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,7 +16,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quiet", action="store_true", help="print nothing but the checkpoint's path")
     options = parser.parse_args(arguments)
     try:
-        print(train(load_run(options.config, options.set), quiet=options.quiet))
+        run = load_run(options.config, options.set)
+        print(train(run, report=Report(Path(run.out), quiet=options.quiet)))
     except (ValueError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -30,6 +30,7 @@ class Report:
     """Writes into `folder`. quiet: nothing on the terminal."""
 
     def __init__(self, folder: Path, *, quiet: bool = False) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.console = Console(quiet=quiet)
         self.rows: list[dict[str, Any]] = []
@@ -44,6 +45,7 @@ class Report:
             disable=quiet or not self.console.is_terminal,
         )
         self.task: TaskID | None = None
+        self.batches = 0
         self.average_loss = 0.0
 
     def _writer(self) -> SummaryWriter | None:

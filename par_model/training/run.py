@@ -19,8 +19,10 @@ from par_model.training.stage import Bench, StageRun
 from par_model.training.state import Progress, read_state, write_state
 
 
-def train(run: Run, *, quiet: bool = False) -> Path:
+def train(run: Run, *, report: Report | None = None) -> Path:
     """Train, calibrate and write `<out>/best.safetensors`, whose path is returned.
+
+    report: what is told of it, to the terminal and into `out` by default.
 
     Everything random follows from the seed, the stage and the step. The state is written every `save_every`
     seconds; a run started again with the same `out` goes on from there, to the same weights. Raises
@@ -30,7 +32,7 @@ def train(run: Run, *, quiet: bool = False) -> Path:
         torch.set_num_threads(run.threads)
     out = Path(run.out)
     out.mkdir(parents=True, exist_ok=True)
-    bench = set_up(run, Report(out, quiet=quiet))
+    bench = set_up(run, report or Report(out))
     state = out / "state.pt"
     found = read_state(state)
     progress, parts = found if found else (Progress(), {})

@@ -1,0 +1,317 @@
+"""Training: reproducible, resumable, honest about its configuration, calibrated for where it will run."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from par_model import load
+from par_model.datasets import open_dataset
+from par_model.losses import weighted_bce
+from par_model.schema import load_schema
+from par_model.training import ConfigError, Report, Run, load_run, train
+from par_model.training.augment import Augmenter, plain
+from par_model.training.batches import Batches
+from par_model.training.calibrate import best_threshold, fit_platt, fit_temperature, row_weights
+from par_model.training.config import Augmentation, Loss
+from par_model.training.objective import Objective
+from par_model.training.pictures import PictureStore
+from par_model.training.state import Average, Progress
+
+ROOT = Path(__file__).resolve().parents[2]
+MARS = load_schema("mars")
+
+TINY = {
+    "image_size": [32, 16],
+    "width": 16,
+    "heads": 2,
+    "depth": 2,
+    "taps": [0, 2],
+    "targets": [0, 1],
+    "side_width": 8,
+    "side_heads": 2,
+    "spatial_depth": 2,
+    "text_width": 8,
+}
+
+
+def write_shard(path: Path, count: int, seed: int) -> None:
+    """People of 32 x 16 pixels: a red or blue top, with or without a bright hat."""
+    generator = np.random.default_rng(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+
+        def add(name: str, content: bytes) -> None:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+
+        for index in range(count):
+            red, hat = bool(generator.random() < 0.5), bool(generator.random() < 0.4)
+            image = generator.integers(60, 90, (32, 16, 3)).astype(np.uint8)
+            image[8:20, 3:13] = (30, 30, 200) if red else (200, 60, 30)
+            if hat:
+                image[1:6, 4:12] = 250
+            for frame in range(3):
+                add(f"p{index}.{frame}.jpg", cv2.imencode(".jpg", image)[1].tobytes())
+            labels = {"top color": "top red" if red else "top blue", "hat": hat, "motion": "walking"}
+            add(f"p{index}.json", json.dumps({"attributes": labels}).encode())
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("people")
+    write_shard(folder / "train" / "0.tar", 96, 0)
+    write_shard(folder / "val" / "0.tar", 40, 1)
+    return folder
+
+
+def tiny_run(people: Path, out: Path, **changes: Any) -> Run:
+    stage = {"batch": 16, "rate": 0.01, "ema": 0.9, "augment": {"erase_chance": 0.0}}
+    values: dict[str, Any] = {
+        "name": "tiny",
+        "out": str(out),
+        "cache": str(people / "cache"),
+        "save_every": 1e-6,
+        "data": {"train": str(people / "train"), "validation": str(people / "val"), "pictures": 3},
+        "model": {"sizes": TINY},
+        "stages": [
+            {"name": "tower", "learns": "backbone", "epochs": 2, **stage},
+            {"name": "side", "learns": "side", "epochs": 2, "short_windows": 0.5, "accumulate": 2, **stage},
+        ],
+    }
+    return Run.model_validate({**values, **changes})
+
+
+class Killed(Exception):
+    pass
+
+
+class Fuse(Report):
+    """A report that ends the run after some batches, as a power cut would."""
+
+    def __init__(self, folder: Path, batches_left: int) -> None:
+        super().__init__(folder, quiet=True)
+        self.batches_left = batches_left
+
+    def advance(self, standing: Progress, loss: float) -> None:
+        super().advance(standing, loss)
+        self.batches_left -= 1
+        if self.batches_left == 0:
+            raise Killed
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return dict(load(path).state_dict())
+
+
+def test_a_run_killed_in_every_stage_ends_with_the_weights_of_one_left_alone(people: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    whole = weights(train(tiny_run(people, tmp_path / "whole"), report=Report(tmp_path / "whole", quiet=True)))
+    again = tiny_run(people, tmp_path / "killed")
+    for batches in (3, 7, 4):
+        with pytest.raises(Killed):
+            train(again, report=Fuse(tmp_path / "killed", batches))
+    resumed = weights(train(again, report=Report(tmp_path / "killed", quiet=True)))
+    assert whole.keys() == resumed.keys()
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, resumed[name]), name
+    logs = [(tmp_path / name / "log.csv").read_text().splitlines() for name in ("whole", "killed")]
+    assert len(logs[0]) == len(logs[1]) == 5, "a heading and one line an epoch, however often it was killed"
+
+
+@pytest.mark.slow
+def test_training_learns_what_is_there_and_leaves_the_frozen_tower_alone(people: Path, tmp_path: Path) -> None:
+    run = tiny_run(people, tmp_path)
+    stages = [stage.model_copy(update={"epochs": epochs}) for stage, epochs in zip(run.stages, (12, 12))]
+    path = train(run.model_copy(update={"stages": stages}), report=Report(tmp_path, quiet=True))
+    model = load(path)
+    last = model.metadata["training"]["log"][0]  # type: ignore[index]
+    assert last["top color"] > 0.9
+    assert last["hat"] > 0.9
+    tower = torch.load(tmp_path / "best-0.pt", weights_only=True)
+    for name, tensor in model.backbone.state_dict().items():
+        assert torch.equal(tensor, tower[f"backbone.{name}"]), name
+    for name in ("curves.png", "log.csv", "state.pt"):
+        assert (tmp_path / name).stat().st_size > 0
+
+
+def test_cached_taps_of_the_frozen_tower_train_like_computing_them(people: Path, tmp_path: Path) -> None:
+    stage = {"name": "side", "learns": "side", "epochs": 1, "batch": 16, "augment": None, "validate_every": 1}
+    logs = []
+    for name, cached in (("computed", False), ("cached", True)):
+        run = tiny_run(people, tmp_path / name, stages=[{**stage, "cached_features": cached}])
+        model = load(train(run, report=Report(tmp_path / name, quiet=True)))
+        logs.append(model.metadata["training"]["log"][0]["loss"])  # type: ignore[index]
+    assert logs[0] == pytest.approx(logs[1], rel=5e-3), "half precision on disk is all that differs"
+
+
+def test_every_configuration_that_ships_can_be_read() -> None:
+    for path in sorted((ROOT / "configs" / "training").glob("*.yaml")):
+        assert load_run(path).stages
+
+
+def test_a_misspelt_key_names_its_place_and_the_key_that_was_meant(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    text = "name: a\nout: b\ndata: {train: x, validation: y}\nstages: [{name: s, learns: side, epochs: 1, bach: 4}]\n"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"run\.yaml: unknown key 'stages\.0\.bach'; did you mean 'batch'"):
+        load_run(path)
+
+
+def test_settings_are_changed_from_the_command_line_by_place(tmp_path: Path) -> None:
+    changes = ["data.train=[a, b]", "stages.0.rate=0.5", "model.sizes.width=64"]
+    run = load_run(ROOT / "configs" / "training" / "compact.yaml", changes)
+    assert run.data.train == ["a", "b"]
+    assert run.stages[0].rate == 0.5
+    assert run.model.sizes["width"] == 64
+    with pytest.raises(ConfigError, match="no index of a list"):
+        load_run(ROOT / "configs" / "training" / "compact.yaml", ["stages.9.rate=1"])
+
+
+def test_the_paper_recipe_minimises_the_published_loss() -> None:
+    run = load_run(ROOT / "configs" / "training" / "paper.yaml")
+    stage = run.stages[0]
+    assert (stage.optimizer, stage.rate, stage.batch, stage.epochs) == ("adam", 0.001, 16, 30)
+    assert (stage.weight_decay, stage.clip_norm, stage.ema, stage.schedule) == (0.0, None, 0.0, "paper")
+    ratio = torch.rand(43)
+    logits, targets = torch.randn(5, 43), (torch.rand(5, 43) < 0.3).float()
+    assert torch.equal(Objective(stage.loss, MARS, ratio)(logits, targets), weighted_bce(logits, targets, ratio))
+
+
+def test_unknown_labels_carry_no_gradient() -> None:
+    logits = torch.randn(4, 43, requires_grad=True)
+    targets = torch.full((4, 43), 2.0)
+    targets[:, MARS.slices["hat"]] = 1.0
+    Objective(Loss(weighted_bce=1.0), MARS, torch.full((43,), 0.2))(logits, targets).backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    touched = logits.grad.abs().sum(dim=0) > 0
+    assert touched.nonzero().flatten().tolist() == [MARS.words.index("hat")]
+
+
+def test_augmentation_is_one_draw_a_tracklet_and_repeats_with_its_seed() -> None:
+    generator = np.random.default_rng(0)
+    still = torch.from_numpy(generator.integers(0, 255, (6, 1, 3, 160, 80), dtype=np.uint8)).expand(-1, 3, -1, -1, -1)
+    augment = Augmenter(Augmentation(frame_shift=0.0, noise=0.0), (128, 64))
+    first = augment(still, torch.Generator().manual_seed(3))
+    assert first.shape == (6, 3, 3, 128, 64)
+    assert torch.allclose(first[:, 0], first[:, 2]), "frames of one tracklet change alike"
+    assert torch.equal(first, augment(still, torch.Generator().manual_seed(3)))
+    assert not torch.equal(first, augment(still, torch.Generator().manual_seed(4)))
+
+
+@pytest.mark.parametrize("colour", ["red", "green", "blue"])
+def test_augmentation_never_makes_one_colour_another(colour: str) -> None:
+    channel = ("red", "green", "blue").index(colour)
+    picture = torch.full((64, 1, 3, 32, 16), 40, dtype=torch.uint8)
+    picture[:, :, channel] = 180
+    changed = Augmenter(Augmentation(erase_chance=0.0), (32, 16))(picture, torch.Generator().manual_seed(0))
+    assert (changed.mean(dim=(1, 3, 4)).argmax(dim=1) == channel).all()
+
+
+def test_the_published_augmentation_moves_each_frame_by_itself_onto_black() -> None:
+    picture = torch.full((4, 3, 3, 32, 16), 255, dtype=torch.uint8)
+    settings = Augmentation(independent_frames=True, shift_pixels=4)
+    changed = Augmenter(settings, (32, 16))(picture, torch.Generator().manual_seed(0))
+    assert changed.shape == (4, 3, 3, 32, 16)
+    assert set(changed.unique().tolist()) == {0.0, 1.0}
+    assert not torch.equal(changed[0, 0], changed[0, 1])
+
+
+def test_a_resumed_epoch_gives_the_batches_that_were_left() -> None:
+    batches = Batches(np.zeros((50, 43)), 6, batch=8, frames=4, seed=1, short=0.5)
+    whole = list(batches.epoch(3))
+    rest = list(batches.epoch(3, 4))
+    assert len(whole) == 7
+    for a, b in zip(whole[4:], rest, strict=True):
+        assert np.array_equal(a.rows, b.rows)
+        assert np.array_equal(a.frames, b.frames)
+    assert sorted(np.concatenate([batch.rows for batch in whole]).tolist()) == list(range(50))
+
+
+def test_pictures_are_decoded_once_and_a_broken_one_is_replaced_by_its_neighbour(tmp_path: Path) -> None:
+    write_shard(tmp_path / "data" / "0.tar", 4, 0)
+    good = (tmp_path / "data" / "0.tar").read_bytes()
+    found = open_dataset(tmp_path / "data", MARS)
+    broken = found.tracklets[0].pictures[1]
+    (tmp_path / "data" / "0.tar").write_bytes(
+        good[: broken.offset] + b"\0" * (broken.size or 0) + good[broken.offset + (broken.size or 0) :]
+    )
+    sizes: dict[str, Any] = {"size": (32, 16), "pictures": 3, "preprocessing": load_preprocessing()}
+    store = PictureStore.open(found, tmp_path / "cache", **sizes)
+    assert found.problems.counts == {"unreadable picture": 1}
+    rows, frames = np.array([[0, 0]]), np.array([[0, 1]])
+    pictures = store[rows, frames]
+    assert pictures.shape == (1, 2, 3, 32, 16)
+    assert np.array_equal(pictures[0, 0], pictures[0, 1])
+    stamp = next((tmp_path / "cache").iterdir()).stat().st_mtime_ns
+    PictureStore.open(found, tmp_path / "cache", **sizes)
+    assert next((tmp_path / "cache").iterdir()).stat().st_mtime_ns == stamp
+
+
+def load_preprocessing() -> Any:
+    from par_model.config import Preprocessing
+
+    return Preprocessing(resample="fast")
+
+
+def test_plain_pictures_are_rgb_between_zero_and_one() -> None:
+    picture = torch.full((1, 1, 3, 40, 20), 51, dtype=torch.uint8)
+    assert torch.allclose(plain(picture, (32, 16)), torch.tensor(0.2))
+
+
+def test_platt_scaling_recovers_a_known_slope_and_offset() -> None:
+    generator = np.random.default_rng(0)
+    scores = generator.normal(0.0, 3.0, 20000)
+    positive = generator.random(20000) < 1.0 / (1.0 + np.exp(-(scores - 1.0) / 2.0))
+    temperature, offset = fit_platt(scores, positive, np.ones(20000))
+    assert temperature == pytest.approx(2.0, rel=0.05)
+    assert offset == pytest.approx(-1.0, abs=0.1)
+
+
+def test_rarer_positives_where_the_model_runs_lower_its_probabilities() -> None:
+    generator = np.random.default_rng(0)
+    positive = generator.random(5000) < 0.4
+    scores = generator.normal(np.where(positive, 1.5, -1.5), 1.5)
+    sure = []
+    for marginal in (None, 0.05):
+        temperature, offset = fit_platt(scores, positive, row_weights(positive, marginal))
+        sure.append(float((1.0 / (1.0 + np.exp(-(scores + offset) / temperature))).mean()))
+    assert sure[0] == pytest.approx(0.4, abs=0.02)
+    assert sure[1] < 0.25
+
+
+def test_the_threshold_is_where_f1_is_best() -> None:
+    probabilities = np.array([0.9, 0.8, 0.6, 0.4, 0.2, 0.1])
+    positive = np.array([True, True, True, False, False, False])
+    assert best_threshold(probabilities, positive, np.ones(6)) == pytest.approx(0.5)
+
+
+def test_temperature_of_an_overconfident_softmax_is_above_one() -> None:
+    generator = np.random.default_rng(0)
+    scores = generator.normal(size=(4000, 5))
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    wanted = np.eye(5)[[generator.choice(5, p=row) for row in p]]
+    assert fit_temperature(3.0 * scores, wanted) == pytest.approx(3.0, rel=0.1)
+
+
+def test_averaged_weights_follow_quickly_at_first_and_slowly_later() -> None:
+    module = torch.nn.Linear(1, 1)
+    average = Average(module, 0.99)
+    with torch.no_grad():
+        module.weight.fill_(5.0)
+    average.update(module, 1)
+    early = float(average.module.weight.detach())
+    assert early > 3.0
+    with torch.no_grad():
+        module.weight.fill_(-100.0)
+    average.update(module, 100000)
+    assert early - float(average.module.weight.detach()) < 2.0
