@@ -10,11 +10,11 @@ SIZE = (24, 64)
 STRIPES = ((0.12, 0.5), (0.5, 0.95))
 """Upper and lower half of the body as fractions of the box height, without head and feet."""
 
-HUES, SATURATIONS, GREYS = 12, 2, 6
+HUES, SATURATIONS, GREYS = 12, 2, 8
 
 
 def colour_appearance(crop: np.ndarray) -> np.ndarray:
-    """Colours of the upper and the lower body of a crop (H, W, 3) BGR uint8, as a unit vector (60,) float32.
+    """Colours of the upper and the lower body of a crop (H, W, 3) BGR uint8, as a unit vector (64,) float32.
 
     Each half is a histogram of hue by saturation, with the colourless pixels sorted by brightness instead.
     Square roots are stored, so the cosine of two vectors is the Bhattacharyya coefficient of their halves.
@@ -30,13 +30,15 @@ def colour_appearance(crop: np.ndarray) -> np.ndarray:
 
 
 def _colours(pixels: np.ndarray) -> np.ndarray:
-    """Shares (30,) of the colours among HSV pixels (P, 3), hue 0..179, smoothed towards the neighbouring hue."""
+    """Shares (32,) of the colours among HSV pixels (P, 3), hue 0..179, smoothed towards the neighbouring hue."""
     hue, saturation, value = pixels.T
     coloured = (saturation > 50) & (value > 40)
     bins = hue[coloured] * HUES // 180 * SATURATIONS + (saturation[coloured] > 120)
     colours = np.bincount(bins, minlength=HUES * SATURATIONS).reshape(HUES, SATURATIONS).astype(float)
     colours = 0.5 * colours + 0.25 * (np.roll(colours, 1, axis=0) + np.roll(colours, -1, axis=0))
-    greys = np.bincount(value[~coloured] * GREYS // 256, minlength=GREYS).astype(float)
+    # Most coats are dark: the square root gives black, leather and grey bins of their own.
+    shades = (np.sqrt(value[~coloured] / 256) * GREYS).astype(int)
+    greys = np.bincount(shades, minlength=GREYS).astype(float)
     blurred = np.convolve(np.pad(greys, 1, mode="edge"), (0.25, 0.5, 0.25), mode="valid")
     shares = np.concatenate([colours.ravel(), blurred])
     normed: np.ndarray = shares / shares.sum()

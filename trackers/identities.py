@@ -30,12 +30,12 @@ class Identities:
     """Watches tracks come and go, and asks the gallery whether somebody new is somebody missing.
 
     gallery: None switches re-attachment off; every track then shows its own id.
-    wait: seconds a new track is looked at before the gallery is asked, and between two questions.
+    wait: seconds a track is looked at before the gallery is asked or takes it in, and between two questions.
     patience: age in seconds at which a track is taken for somebody new for good.
-    looks: appearances that must have been seen of both sides.
+    looks: appearances that must have been seen of both sides; 1 where each is already a mean of several crops.
     """
 
-    def __init__(self, gallery: Gallery | None, wait: float = 0.5, patience: float = 4.0, looks: int = 3) -> None:
+    def __init__(self, gallery: Gallery | None, wait: float = 1.0, patience: float = 4.0, looks: int = 5) -> None:
         self.gallery = gallery
         self.wait, self.patience, self.looks = wait, patience, looks
         self._known: dict[int, Known] = {}
@@ -75,13 +75,13 @@ class Identities:
         self._learn(time, tracks.tolist())
         found = {}
         for track in tracks.tolist():
-            display = self._ask(time, track)
+            display = self._ask(time, track, tracks.tolist())
             if display is not None:
                 self._ids.adopt(track, display)
                 found[track] = display
         return found
 
-    def _ask(self, time: float, track: int) -> int | None:
+    def _ask(self, time: float, track: int, present: list[int]) -> int | None:
         """The display id that a track which is new, but seen well enough, takes over."""
         known = self._known[track]
         age = time - known.first[0]
@@ -95,14 +95,20 @@ class Identities:
         ):
             return None
         known.asked = time
-        return self.gallery.match(known.first[0], time, known.first[1], known.looks.vector, known.belief)
+        look = known.looks.vector
+        others = [self._known[other].looks.vector for other in present if other != track]
+        seen = [vector for vector in others if vector is not None]
+        crowd = np.stack(seen) if seen else None
+        return self.gallery.match(known.first[0], time, known.first[1], look, known.belief, crowd)
 
     def _end(self, track: int) -> None:
-        known = self._known.pop(track, None)
-        if known is not None and self.gallery is not None and known.looks.looks >= self.looks:
-            moment, box = known.last
-            self.gallery.lost(self._ids.of(track), moment, box, known.looks.vector, known.belief, known.velocity)
+        known, display = self._known.pop(track, None), self._ids.of(track)
         self._ids.forget(track)
+        if self.gallery is None or known is None:
+            return
+        moment, box = known.last
+        if known.looks.looks >= self.looks and moment - known.first[0] >= self.wait:
+            self.gallery.lost(display, moment, box, known.looks.vector, known.belief, known.velocity)
 
     def _learn(self, time: float, tracks: list[int]) -> None:
         """Show the gallery how alike the people are who are in the picture together."""

@@ -24,7 +24,7 @@ class Sequence:
 
 
 def read_mot(path: Path | str) -> np.ndarray:
-    """The rows (R, 8) of a MOT file, sorted by frame; classes and scores that are absent count as 1.
+    """The rows (R, 8) of a MOT file, sorted by frame; everybody is of class 1 where no classes are given.
 
     Raises ValueError that names the file where a line is not comma-separated numbers.
     """
@@ -35,13 +35,12 @@ def read_mot(path: Path | str) -> np.ndarray:
         raise ValueError(f"{path}: no such file") from None
     except ValueError as error:
         raise ValueError(f"{path}: not a MOT file: {error}") from None
-    if table.shape[1] < SCORE:
+    if table.shape[1] < CLASS:
         raise ValueError(f"{path}: {table.shape[1]} columns; a MOT file has frame, id, x, y, w, h, score")
     rows = np.ones((len(table), CLASS + 1))
-    width = min(table.shape[1], CLASS + 1)
+    # Only ground truth from MOT16 on, with nine columns, tells classes; elsewhere -1 or a place in metres follows.
+    width = CLASS + 1 if table.shape[1] == CLASS + 2 else CLASS
     rows[:, :width] = table[:, :width]
-    # Results and detections fill the columns after the score with -1.
-    rows[:, CLASS] = np.where(rows[:, CLASS] < 1, 1, rows[:, CLASS])
     return rows[np.argsort(rows[:, FRAME], kind="stable")]
 
 

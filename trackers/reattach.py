@@ -41,20 +41,20 @@ class Gallery:
 
     seconds: how long somebody is remembered; size: how many are at most, the longest gone forgotten first.
     likeness: least cosine of two appearances; raised to that which strangers seen together hardly reach.
-    margin: by how much the best candidate must be more alike than the next.
+    ratio: the candidate's distance in appearance (1 - cosine) over that of anybody else known, at most.
     speed: fastest that people walk unseen, in box heights per second.
     """
 
     def __init__(
         self,
-        seconds: float = 30.0,
+        seconds: float = 10.0,
         size: int = 100,
         likeness: float = 0.9,
-        margin: float = 0.02,
+        ratio: float = 0.5,
         speed: float = 1.0,
     ) -> None:
         self.seconds, self.size = seconds, size
-        self.likeness, self.margin, self.speed = likeness, margin, speed
+        self.likeness, self.ratio, self.speed = likeness, ratio, speed
         self._missing: OrderedDict[int, Missing] = OrderedDict()
         self._strangers: deque[float] = deque(maxlen=STRANGERS)
 
@@ -101,10 +101,12 @@ class Gallery:
         box: np.ndarray,
         appearance: np.ndarray | None,
         belief: Belief | None = None,
+        others: np.ndarray | None = None,
     ) -> int | None:
         """The display id of the missing person that a new track continues, None where nobody is sure.
 
         first_time: when the track was first seen, box: where; appearance and belief: as they are `now`.
+        others: unit vectors (N, D) of people who are in the picture at the same time.
         Whoever was last seen after `first_time` is somebody else, as is anyone too far away, too tall or
         short, or whose static attributes surely differ. The person found is missing no longer.
         """
@@ -112,17 +114,24 @@ class Gallery:
         if appearance is None:
             return None
         box = np.asarray(box, dtype=float)
-        near = [one for one in self._missing.values() if self._reachable(one, first_time, box)]
+        missing = list(self._missing.values())
+        near = [i for i, one in enumerate(missing) if self._reachable(one, first_time, box)]
         if not near:
             return None
-        alike = np.stack([one.appearance for one in near]) @ appearance
-        best = int(alike.argmax())
-        others = np.delete(alike, best)
-        if alike[best] < self.threshold or (len(others) and alike[best] - others.max() < self.margin):
+        looks = np.stack([one.appearance for one in missing])
+        alike = looks @ appearance
+        best = max(near, key=lambda i: float(alike[i]))
+        found = missing[best]
+        if alike[best] < self.threshold or contradicts(found.belief, belief or {}):
             return None
-        found = near[best]
-        if contradicts(found.belief, belief or {}):
-            return None
+        # Dark clothes look like other dark clothes: both must be more like each other than like anybody else.
+        strangers = np.delete(looks, best, axis=0)
+        if others is not None and len(others):
+            strangers = np.concatenate([strangers, others])
+        if len(strangers):
+            nearest = float(max((strangers @ appearance).max(), (strangers @ found.appearance).max()))
+            if 1 - alike[best] > self.ratio * (1 - nearest):
+                return None
         del self._missing[found.display]
         return found.display
 

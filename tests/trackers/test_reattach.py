@@ -41,7 +41,7 @@ def test_a_stranger_stays_a_stranger() -> None:
     ("first_time", "box"),
     [
         (9.0, HERE),  # was seen while the missing person still was
-        (50.0, HERE),  # too long ago
+        (21.0, HERE),  # too long ago
         (11.0, HERE + np.array([900, 0, 900, 0])),  # nobody runs that fast
         (14.0, np.array([100, 0, 180, 200])),  # twice as tall
     ],
@@ -60,8 +60,14 @@ def test_somebody_who_walked_on_unseen_is_found_where_their_way_leads() -> None:
 def test_two_candidates_who_look_alike_are_left_apart() -> None:
     gallery = Gallery()
     gallery.lost(1, 10.0, HERE, look(1))
-    gallery.lost(2, 10.0, HERE, look(1, noise=0.05))
-    assert gallery.match(12.0, 12.5, HERE, look(1)) is None
+    gallery.lost(2, 10.0, HERE, look(1, noise=0.2))
+    assert gallery.match(12.0, 12.5, HERE, look(1, noise=0.1)) is None
+
+
+def test_somebody_who_resembles_people_still_in_the_picture_is_left_apart() -> None:
+    for others, expected in ((look(1, noise=0.2), None), (look(8), 1)):
+        gallery = gallery_with(1)
+        assert gallery.match(12.0, 12.5, HERE, look(1, noise=0.1), others=others[None]) == expected
 
 
 def test_sure_attributes_that_differ_are_a_veto_and_unsure_ones_are_not() -> None:
