@@ -73,7 +73,7 @@ def sample_routes(rng: np.random.Generator, count: int, hides: tuple[np.ndarray,
     wait, short, late = rng.uniform(3, 4.5, 4), rng.uniform(0.5, 1.6, 3), rng.uniform(1.5, 4, 9)
     plans: list[tuple[list[tuple[float, float]], list[float], str, float]] = [
         # Waits behind the first obstacle, then goes on.
-        ([(-w, hides[0][1]), (hides[0][0], hides[0][1]), (w, hides[0][1])], [0, wait[0], 2], "walking", short[0]),
+        ([(-w, hides[0][1]), (hides[0][0], hides[0][1]), (w, hides[0][1])], [0.2, wait[0], 2], "walking", 0.0),
         ([(w, -0.3), (-w, -0.9)], [1, 1], "walking", late[0]),
         # Goes behind the second obstacle, waits, comes back.
         ([(1.2 * w, hides[1][1]), (hides[1][0], hides[1][1])], [0.3, wait[1]], "walking", 0.0),

@@ -13,7 +13,7 @@ from par_model.synthesis.hair import HATS
 POSES = ("frontal", "lateral-frontal", "lateral", "lateral-back", "back")
 POSE_VARIES, MOTION_VARIES = "pose varies", "motion varies"
 HAND_BAGS = ("tote", "plastic", "briefcase", "handbag")
-OUTER = ("none", "coat", "jacket", "vest", "open")
+OUTER = ("none", "coat", "jacket", "open")
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ def sample_traits(rng: np.random.Generator) -> Traits:
     else:
         bottom_short = bool(rng.uniform() < (0.42 if top_short else 0.25))
         bottom = "shorts" if bottom_short else "trousers"
-    outer = "none" if top_short else str(rng.choice(OUTER, p=[0.34, 0.24, 0.2, 0.04, 0.18]))
+    outer = "none" if top_short else str(rng.choice(OUTER, p=[0.36, 0.24, 0.21, 0.19]))
     if top_short and rng.uniform() < 0.12:
-        outer = "vest" if rng.uniform() < 0.3 else "open"
-    if bottom == "dress" and outer in ("coat", "vest"):
+        outer = "open"
+    if bottom == "dress" and outer == "coat":
         outer = "none"
     top_colour = str(rng.choice(TOP_COLOURS, p=[0.14, 0.09, 0.1, 0.12, 0.12, 0.13, 0.09, 0.1, 0.11]))
     bottom_colour = str(rng.choice(BOTTOM_COLOURS, p=[0.1, 0.08, 0.16, 0.09, 0.12, 0.08, 0.07, 0.14, 0.09, 0.07]))
@@ -74,6 +74,8 @@ def sample_traits(rng: np.random.Generator) -> Traits:
         bags[rng.integers(3)] = False
     hat = str(rng.choice(HATS, p=[0.42, 0.28, 0.15, 0.15])) if rng.uniform() < 0.35 else None
     hood_up = bool(hat is None and not top_short and rng.uniform() < 0.07)
+    if outer == "open" and top_colour == "complex":  # a second colour would be one too many
+        outer = "jacket"
     return Traits(
         gender="female" if female else "male",
         age=age,

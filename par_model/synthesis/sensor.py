@@ -38,7 +38,7 @@ class Sensor:
 
 def sample_sensor(rng: np.random.Generator, available: float) -> Sensor:
     """A camera that sees the person `available` pixels tall at best."""
-    height = float(np.exp(rng.uniform(np.log(38), np.log(230))))
+    height = float(np.exp(rng.uniform(np.log(44), np.log(280))))
     height = float(np.clip(height, 34, max(36.0, 1.3 * available)))
     cast = rng.normal(0, 0.05)  # warm to cold
     cold = 0.1 * rng.uniform() if rng.uniform() < 0.15 else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,19 +13,21 @@ import numpy as np
 
 from par_model.synthesis import people as parts
 from par_model.synthesis import sampling
+from par_model.synthesis.colours import TOP_COLOURS
 from par_model.synthesis.mesh import superellipsoid, tube
-from par_model.synthesis.people import Person, Tailor
+from par_model.synthesis.people import Person
 from par_model.synthesis.props import Builder, add_ground, add_houses, add_post, add_tree, sample_tint
 from par_model.synthesis.render import Figure, Renderer, Scene, UploadedMesh
 from par_model.synthesis.routes import Track, sample_routes, walk
 from par_model.synthesis.sensor import shrink
+from par_model.synthesis.tailor import Tailor
 from par_model.synthesis.world import GLASS, PAINT, POSTER, WOOD, Camera, Light, World, look_at, sample_light
 
 SUPERSAMPLING = 1.5
 # Below this share of visible pixels a truth row is marked as not to be considered, MOTChallenge's way.
 CONSIDERED = 0.1
 BLEND_SECONDS = 0.3
-_HIDES = (np.array([-3.2, 3.0]), np.array([3.4, 5.3]))
+_HIDES = (np.array([-3.2, 3.0]), np.array([4.6, 5.3]))
 
 
 @dataclass(frozen=True)
@@ -158,10 +160,13 @@ def _add_van(b: Builder, x: float, y: float, tint: np.ndarray) -> None:
 def _cast(
     rng: np.random.Generator, renderer: Renderer, tailor: Tailor, people: int, frames: int, fps: float
 ) -> list[Actor]:
-    """People on their routes, with colours spread so that no two neighbours look alike by chance."""
+    """People on their routes; every colour of top is worn before one comes again."""
     actors = []
-    for route in sample_routes(rng, people, _HIDES, 6.4):
+    tops = rng.permutation(TOP_COLOURS)
+    for number, route in enumerate(sample_routes(rng, people, _HIDES, 6.4)):
         traits = sampling.sample_traits(rng)
+        if traits.bottom != "dress":
+            traits = replace(traits, top_colour=str(tops[number % len(tops)]))
         person = tailor.make(rng, traits, (route.motion, "staying") if route.motion != "riding" else ("riding",) * 2)
         track = walk(route, person.styles[0].speed, frames, fps)
         actors.append(Actor(person, track, renderer.upload(person.mesh, person.look)))

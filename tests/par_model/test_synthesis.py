@@ -16,7 +16,8 @@ from par_model.synthesis.colours import BOTTOM_COLOURS, TOP_COLOURS, shade
 from par_model.synthesis.mesh import girth, grid_faces, normals, pack, simplify, superellipsoid, unpack
 from par_model.synthesis.routes import Route, sample_routes, walk
 from par_model.synthesis.shards import read_frames, read_labels, shard_path, write_shard
-from par_model.synthesis.tracklets import Tracklet, Walk, vector
+from par_model.synthesis.tracklets import Tracklet, vector
+from par_model.synthesis.walks import Walk
 from par_model.synthesis.world import Camera, look_at
 
 
