@@ -53,7 +53,8 @@ class Clip(Settings):
 class Model(Settings):
     """sizes: changes to the preset's par_model.config.ModelConfig.
 
-    text: features of the attribute words, by CLIP's text tower or hashed. start: a checkpoint to go on from.
+    text: features of the attribute words, by CLIP's text tower or hashed. start: a checkpoint to go on from;
+    tower: a checkpoint whose visual tower a fresh model takes over.
     """
 
     preset: Literal["compact", "paper"] = "compact"
@@ -61,6 +62,7 @@ class Model(Settings):
     text: Literal["hashed", "clip_words", "clip_prompts"] = "hashed"
     clip: Clip | None = None
     start: str | None = None
+    tower: str | None = None
 
 
 class Augmentation(Settings):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from par_model.checkpoint import load
+from par_model.checkpoint import load, misfit
 from par_model.config import ModelConfig
 from par_model.datasets import TrackletSet, open_dataset
 from par_model.model import VTFPAR, build
@@ -84,6 +84,12 @@ def build_model(run: Run, schema: Schema, ratio: Tensor) -> VTFPAR:
         model = build(config, schema, hashed_text_features(schema.prompts, config.text_width))
         with torch.no_grad():
             model.head.norm.bias.copy_(log_odds(ratio))
+        if settings.tower is not None:
+            tower = load(settings.tower).backbone.state_dict()
+            problem = misfit(model.backbone.state_dict(), tower)
+            if problem:
+                raise ConfigError(f"model.tower: {settings.tower} has another tower than this model: {problem}")
+            model.backbone.load_state_dict(tower)
         return model
     return _on_clip(settings, config, schema)
 
