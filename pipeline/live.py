@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.engine import CameraReport, Observer, RunReport
+from pipeline.gathering import Lane
 from pipeline.ignore import IgnoredAreas
-from pipeline.live_engine import Lane, LiveEngine
+from pipeline.live_engine import LiveEngine
 from pipeline.sinks.guarded import GuardedSink
 from pipeline.sources.live import supervise
 from pipeline.telemetry import Telemetry, total_drops

@@ -6,12 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pipeline.camera import CameraPipeline
 from pipeline.config import RecognitionConfig
 from pipeline.detectors.base import Detector
+from pipeline.gathering import Gathering, Lane, LiveCamera
 from pipeline.ignore import IgnoredAreas
 from pipeline.recognition import SequenceModel, affordable
 from pipeline.recognition_worker import RecognitionWorker
@@ -19,7 +20,7 @@ from pipeline.shedding import LoadShedder
 from pipeline.sinks.guarded import GuardedSink
 from pipeline.sources.clock import wall_clock
 from pipeline.sources.supervisor import CameraState, Health
-from pipeline.telemetry import CameraMeter, Recent, Telemetry
+from pipeline.telemetry import Telemetry
 from pipeline.types import Frame, FrameResult, SourceInfo
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sidewalk.live")
 
-IDLE_SECONDS = 0.2
-"""The loop comes round at least so often, frames or not."""
 ATTEMPTS = 3
 """Failures in a row of the detector, or of one camera's tracker, that end the run: it is no accident then."""
 ENOUGH_FPS = 5.0
@@ -39,55 +38,12 @@ CLOSE_SECONDS = 1.5
 """What the sinks get for the data that waits when the run ends."""
 
 
-class LiveCamera(Protocol):
-    """What the engine asks of a camera; `CameraSupervisor` is one."""
-
-    camera: str
-    on_change: Callable[[], None]
-
-    def start(self) -> None: ...
-
-    def request(self) -> None: ...
-
-    def take(self) -> Frame | None: ...
-
-    @property
-    def health(self) -> Health: ...
-
-    def stop(self) -> None: ...
-
-    def close(self, seconds: float = 2.0) -> None: ...
-
-
-@dataclass(slots=True)
-class Lane:
-    """One camera's way through the engine."""
-
-    source: LiveCamera
-    pipeline: CameraPipeline
-    meter: CameraMeter
-    areas: IgnoredAreas
-    sinks: list[GuardedSink] = field(default_factory=list)
-    info: SourceInfo | None = None
-    segment: int = 0
-    frame: Frame | None = None
-    last_time: float = float("-inf")
-    offered: Recent = field(default_factory=Recent)
-    """Frames the camera sent lately; seen: how many it had sent when last asked."""
-    seen: int = 0
-    failures: int = 0
-    abandoned: bool = False
-    """Whether the tracks were ended because the camera has been away for long."""
-    last_trouble: str = ""
-
-
 class LiveEngine:
     """Runs live cameras until `stop`, for a duration, or until all of them have ended for good.
 
     A camera asks for nothing but its own frames: while it is away nobody waits for it. Recognition runs in its
-    own thread and its readings join their tracks when they arrive. Sinks run in theirs. The
-    tracker of a camera that fails starts afresh, alone; one, or a detector, that fails three times in a row ends
-    the run with its error.
+    own thread and its readings join their tracks when they arrive. Sinks run in theirs. The tracker of a camera
+    that fails starts afresh, alone; one, or a detector, that fails three times in a row ends the run with its error.
 
     pipelines: makes a camera's state; sinks: makes its guarded sinks once its first frame is there; areas: by
     camera, where nobody is looked for; small_detector: makes the detector of the last relief, on smaller
@@ -114,13 +70,12 @@ class LiveEngine:
         self._sinks = sinks
         self._telemetry = telemetry
         self._policy = policy
-        self._batch_window = batch_window
         self._shedder = LoadShedder(max_delay)
         self._small_detector = small_detector
         self._small: Detector | None = None
         self._observer = observer
         self._wake = threading.Event()
-        self._stop = threading.Event()
+        self._stopping = False
         self._detector_failures = 0
         self.lanes = [
             Lane(
@@ -131,6 +86,7 @@ class LiveEngine:
             )
             for source in sources
         ]
+        self._gathering = Gathering(self.lanes, batch_window, self._wake)
         self._worker: RecognitionWorker | None = None
         if recognizer is not None:
             self._worker = RecognitionWorker(
@@ -143,9 +99,11 @@ class LiveEngine:
             source.on_change = self._wake.set
 
     def stop(self) -> None:
-        """End the run soon, in order; callable from anywhere, also from a signal handler."""
-        self._stop.set()
-        self._wake.set()
+        """End the run soon, in order; callable from anywhere.
+
+        Touches no lock: a signal handler may interrupt the loop while it holds one.
+        """
+        self._stopping = True
 
     def healths(self) -> dict[str, Health]:
         return {lane.source.camera: lane.source.health for lane in self.lanes}
@@ -157,9 +115,9 @@ class LiveEngine:
         try:
             for lane in self.lanes:
                 lane.source.start()
-            while not self._stop.is_set() and (end is None or time.monotonic() < end):
+            while not self._stopping and (end is None or time.monotonic() < end):
                 self._telemetry.tick()
-                batch = self._gather()
+                batch = self._gathering.gather(self._shedder.load.stride)
                 self._apply_readings()
                 if batch:
                     self._process(batch)
@@ -171,52 +129,6 @@ class LiveEngine:
             completed = True
         finally:
             self._close(completed)
-
-    def _gather(self) -> list[Lane]:
-        """The lanes that have a frame. After the first one, waits only for those whose next is about to come."""
-        for lane in self.lanes:
-            lane.source.request()
-        self._take_frames()
-        if not any(lane.frame for lane in self.lanes):
-            self._wake.wait(IDLE_SECONDS)
-            self._wake.clear()
-            self._take_frames()
-        ready = [lane for lane in self.lanes if lane.frame]
-        if not ready:
-            return []
-        deadline = time.monotonic() + self._batch_window
-        while self._expected(deadline) and (left := deadline - time.monotonic()) > 0:
-            self._wake.wait(left)
-            self._wake.clear()
-            self._take_frames()
-        return [lane for lane in self.lanes if lane.frame]
-
-    def _take_frames(self) -> None:
-        stride = self._shedder.load.stride
-        for lane in self.lanes:
-            if lane.frame is not None:
-                continue
-            frame = lane.source.take()
-            if frame is None:
-                continue
-            rate = _rate(lane)
-            if stride > 1 and rate and frame.time < lane.last_time + (stride - 0.5) / rate:
-                lane.meter.dropped["stride"] += 1
-                lane.source.request()
-                continue
-            lane.frame = frame
-
-    def _expected(self, deadline: float) -> bool:
-        """Whether a live camera without a frame should deliver one before the deadline."""
-        horizon = wall_clock() + deadline - time.monotonic()
-        for lane in self.lanes:
-            if lane.frame is None and lane.source.health.state is CameraState.LIVE:
-                rate = _rate(lane)
-                # A camera in time delivers its next frame one period after its last.
-                due = lane.last_time + 1 / rate if rate else float("inf")
-                if horizon - 2 * self._batch_window < due <= horizon:
-                    return True
-        return False
 
     def _process(self, batch: list[Lane]) -> None:
         frames = [lane.frame for lane in batch if lane.frame is not None]
@@ -404,9 +316,3 @@ class LiveEngine:
             lane.source.close(1.0)
         if self._small is not None:
             self._small.close()
-
-
-def _rate(lane: Lane) -> float | None:
-    """Frames a second that a camera states, within reason; None where it states none."""
-    rate = lane.source.health.rate
-    return float(rate) if rate and 0.1 <= rate <= 240 else None

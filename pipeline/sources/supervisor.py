@@ -24,19 +24,13 @@ from pipeline.sources.handover import (
     Want,
 )
 from pipeline.sources.reader_process import ReaderProcess
+from pipeline.sources.watch import ConnectionWatch
 from pipeline.types import Frame
 
 log = logging.getLogger("sidewalk.camera")
 
-SILENCE_SECONDS = 5.0
-"""A reader that does not even say that it is alive for so long is hung; it says so twice a second."""
-START_SECONDS = 30.0
-"""The same for a process that is only starting, on a machine with better things to do."""
-GRACE_SECONDS = 1.0
 STEADY_SECONDS = 5.0
 """A connection that lasted this long was a good one: the next failure is retried quickly again."""
-UNHINDERED = {"idle", "delivering"}
-"""Stages that may take any time: nothing is asked of the camera in them."""
 
 
 class CameraState(StrEnum):
@@ -207,7 +201,7 @@ class CameraSupervisor:
             # A reader that crashed took its last counts along; numbers that were given out are not given again.
             last = replace(self._now, received=max(self._now.received, self._next_number))
             self._past, self._now, self._next_number = _sum(self._past, last), Counts(), 0
-        watch = _Watch(self.options, self._stall_timeout)
+        watch = ConnectionWatch(self.options, self._stall_timeout)
         try:
             if self._reader is None:
                 reader = ReaderProcess()
@@ -243,7 +237,7 @@ class CameraSupervisor:
                     self._become(CameraState.LIVE)
         return failure("closed"), watch.lasted
 
-    def _heed(self, message: object, reader: ReaderProcess, watch: _Watch) -> None:
+    def _heed(self, message: object, reader: ReaderProcess, watch: ConnectionWatch) -> None:
         watch.heard(message)
         if isinstance(message, Beat):
             self._now = message.counts
@@ -290,73 +284,6 @@ class CameraSupervisor:
             reader, self._reader = self._reader, None
         if reader is not None:
             reader.abandon()
-
-
-class _Watch:
-    """What a connection owes and by when: signs of life, an answer, usable pictures."""
-
-    def __init__(self, options: ReaderOptions, stall_timeout: float) -> None:
-        self._limits = {
-            "resolving": options.open_timeout,
-            "opening": options.open_timeout,
-            "reading": options.read_timeout,
-            "decoding": options.read_timeout,
-            "closing": options.read_timeout,
-        }
-        self._stall_timeout = stall_timeout
-        self._started = self._heard = self._progress = time.monotonic()
-        self._anything = False
-        self._beat: Beat | None = None
-        self._usable = 0
-        self._first_picture: float | None = None
-
-    @property
-    def live(self) -> bool:
-        return self._first_picture is not None
-
-    @property
-    def quiet(self) -> float:
-        """Seconds without a usable picture."""
-        return time.monotonic() - self._progress
-
-    @property
-    def lasted(self) -> float:
-        """Seconds from the first usable picture to the last."""
-        return 0.0 if self._first_picture is None else self._progress - self._first_picture
-
-    def heard(self, message: object) -> None:
-        self._heard = time.monotonic()
-        self._anything = True
-        if isinstance(message, Beat):
-            self._beat = message
-            usable = message.counts.received - message.counts.dropped.get("corrupt", 0)
-            if usable > self._usable or message.stage == "delivering":
-                self._usable = usable
-                self._pictured()
-        elif isinstance(message, Picture):
-            self._pictured()
-        elif isinstance(message, Opened):
-            self._progress = self._heard
-
-    def _pictured(self) -> None:
-        self._progress = time.monotonic()
-        if self._first_picture is None:
-            self._first_picture = self._progress
-
-    def verdict(self) -> Failure | None:
-        """Why the connection has to be given up, or None."""
-        now = time.monotonic()
-        silence = now - self._heard
-        if silence > (SILENCE_SECONDS if self._anything else START_SECONDS):
-            return failure("hung", f"silent for {silence:.0f} s")
-        beat = self._beat
-        if beat is not None and beat.stage not in UNHINDERED:
-            spent = beat.seconds + silence
-            if spent > self._limits[beat.stage] + GRACE_SECONDS:
-                return failure("hung", f"{beat.stage} for {spent:.0f} s")
-        if beat is not None and beat.stage in ("reading", "decoding") and self.quiet > self._stall_timeout:
-            return failure("no_data", f"no usable picture for {self.quiet:.0f} s")
-        return None
 
 
 def _sum(first: Counts, second: Counts) -> Counts:

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import numpy as np
+import pytest
 
 from pipeline.health_server import health_report
 
@@ -15,6 +16,7 @@ def longest_gap(arrivals: list[float]) -> float:
     return float(np.diff(arrivals).max())
 
 
+@pytest.mark.slow
 def test_an_unplugged_camera_resumes_and_the_others_lose_nothing(fake_camera: Any, live_run: Any) -> None:
     unplugged, steady = fake_camera(), fake_camera()
     with live_run({"unplugged": unplugged.url(), "steady": steady.url()}) as run:
@@ -58,6 +60,7 @@ def test_a_camera_gone_for_good_is_reported_and_the_others_go_on(fake_camera: An
     json.dumps(report)
 
 
+@pytest.mark.slow
 def test_a_stall_without_disconnection_is_noticed_and_ends(fake_camera: Any, live_run: Any) -> None:
     camera = fake_camera()
     with live_run({"camera": camera.url()}) as run:

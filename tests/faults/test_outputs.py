@@ -44,6 +44,7 @@ def frames_in(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_that_output_alone_and_is_recovered_from(
     fake_camera: Any, live_run: Any, small_disk: Path, tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ def test_time_stamps_that_jump_are_repaired_and_counted(fake_camera: Any, live_r
     assert abs(run.records["camera"].times[-1] - time.time()) < 3.0
 
 
+@pytest.mark.slow
 def test_lost_packets_never_show_as_torn_pictures(fake_camera: Any, live_run: Any) -> None:
     # Damage shows: the capture time is painted along the upper and the lower edge, and tears apart.
     camera = fake_camera("--gop", "5", "--bitrate", "600")

@@ -38,7 +38,9 @@ class Ticking:
         self.segment = 0
         self.size = (120, 160)
         self._period = period
+        self._lock = threading.Lock()
         self._wanted = False
+        self._newest: Frame | None = None
         self._frame: Frame | None = None
         self._stop = threading.Event()
         self._count = 0
@@ -51,16 +53,21 @@ class Ticking:
         while not self._stop.wait(self._period):
             if self.silent:
                 continue
-            self._count += 1
-            if self._wanted:
-                self._wanted = False
-                image = np.zeros((*self.size, 3), np.uint8)
-                self._frame = Frame(self.camera, self._count, wall_clock(), image, segment=self.segment)
-                self.on_change()
+            image = np.zeros((*self.size, 3), np.uint8)
+            with self._lock:
+                self._count += 1
+                self._newest = Frame(self.camera, self._count, wall_clock(), image, segment=self.segment)
+                self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._wanted and self._newest is not None:
+            self._frame, self._newest, self._wanted = self._newest, None, False
+            self.on_change()
 
     def request(self) -> None:
-        if self._frame is None:
-            self._wanted = True
+        with self._lock:
+            self._wanted = self._frame is None
+            self._hand_over()
 
     def take(self) -> Frame | None:
         frame, self._frame = self._frame, None

@@ -19,7 +19,8 @@ from pipeline.sources.clock import EPOCH
 from pipeline.sources.failures import REMEDIES, explain
 from pipeline.sources.handover import Beat, Counts, ReaderOptions, SharedPicture
 from pipeline.sources.live import reader_options
-from pipeline.sources.supervisor import CameraState, CameraSupervisor, Retry, _Watch
+from pipeline.sources.supervisor import CameraState, CameraSupervisor, Retry
+from pipeline.sources.watch import ConnectionWatch
 from pipeline.types import SidewalkError
 
 
@@ -73,7 +74,7 @@ def test_a_reader_that_is_frozen_is_replaced_and_one_that_died_too() -> None:
 
 def test_a_hang_in_the_name_look_up_or_the_decoder_is_a_verdict() -> None:
     for stage in ("resolving", "opening", "reading", "decoding"):
-        watch = _Watch(options(), stall_timeout=10.0)
+        watch = ConnectionWatch(options(), stall_timeout=10.0)
         watch.heard(Beat(stage, 1.5, Counts()))
         assert watch.verdict() is None
         watch.heard(Beat(stage, 2.5, Counts()))
@@ -85,7 +86,7 @@ def test_a_hang_in_the_name_look_up_or_the_decoder_is_a_verdict() -> None:
 
 
 def test_pictures_that_are_all_torn_count_as_none() -> None:
-    watch = _Watch(options(), stall_timeout=0.2)
+    watch = ConnectionWatch(options(), stall_timeout=0.2)
     watch.heard(Beat("reading", 0.0, Counts(5, {"corrupt": 5})))
     assert not watch.live
     time.sleep(0.3)
