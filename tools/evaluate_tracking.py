@@ -14,7 +14,7 @@ from rich.table import Table
 
 from trackers import create_tracker
 from trackers.evaluation import follow, score_all, switches
-from trackers.mot import FRAME, LEFT, TOP, Sequence, read_mot, read_sequences
+from trackers.mot import FRAME, LEFT, TOP, Sequence, read_mot, read_sequences, write_mot
 
 COLUMNS = ("HOTA", "DetA", "AssA", "LocA", "MOTA", "IDF1", "IDSW", "FP", "FN", "ms")
 
@@ -39,9 +39,8 @@ def main(
             clips = {result.parent.name: (read_mot(truth_file), read_mot(result))}
             cost: dict[str, float] = {}
         else:
-            options = dict(pair.split("=", 1) for pair in option or [])
-            values = {key: yaml.safe_load(value) for key, value in options.items()}
-            clips, cost = run(read_sequences(det or gt, gt), tracker, values, only, drop, shake, pictures)
+            options = parsed(option or [])
+            clips, cost = run(read_sequences(det or gt, gt), tracker, options, only, drop, shake, pictures)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     scores = score_all(clips)
@@ -51,6 +50,8 @@ def main(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
+        for name, (_, found) in clips.items():
+            write_mot(out / f"{name}.txt", found)
     if plot is not None:
         draw(plot, {name: switches(*clip) for name, clip in clips.items()})
 
@@ -90,12 +91,23 @@ def run(
     return clips, cost
 
 
+def parsed(pairs: list[str]) -> dict[str, Any]:
+    """Options from key=value, values read as YAML."""
+    for pair in pairs:
+        if "=" not in pair:
+            raise ValueError(f"--option is '{pair}'; give key=value")
+    return {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in pairs)}
+
+
 def kept(length: int, drop: str) -> list[int]:
     """Frame numbers that the tracker is shown."""
     frames = range(1, length + 1)
     if drop == "half":
         return list(frames[::2])
-    fraction = float(drop)
+    try:
+        fraction = float(drop)
+    except ValueError:
+        fraction = -1.0
     if not 0 <= fraction < 1:
         raise ValueError(f"--drop is {drop}; give 'half' or a fraction from 0 to 1")
     random = np.random.default_rng(0)

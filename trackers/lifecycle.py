@@ -179,7 +179,7 @@ def usable(detections: sv.Detections) -> tuple[np.ndarray, np.ndarray, np.ndarra
     """Rows (N,), boxes (N, 4) float64 and scores (N,) of the detections with finite boxes that have an area.
 
     They are sorted by their values, so that the order in which a detector lists people changes nothing.
-    A detection without a score counts as certain.
+    A detection without a score counts as certain, as does one whose score exceeds 1.
     """
     boxes = np.asarray(detections.xyxy, dtype=np.float64).reshape(-1, 4)
     given = detections.confidence
@@ -188,7 +188,7 @@ def usable(detections: sv.Detections) -> tuple[np.ndarray, np.ndarray, np.ndarra
     order = np.lexsort((boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], scores))
     if not good.all():
         order = order[good[order]]
-    return order, boxes[order], scores[order]
+    return order, boxes[order], np.minimum(scores[order], 1.0)
 
 
 def labelled(

@@ -79,7 +79,7 @@ class Sidewalk(ArrayTracker):
                 pair(owner, ~known, strong & (owner < 0), scored, self.new_similarity)
             matched = (owner >= 0).nonzero()[0]
             # A detector that is less sure is also less exact.
-            spread = 1.0 + self.doubt * (1.0 - np.minimum(scores[matched], 1.0))
+            spread = 1.0 + self.doubt * (1.0 - scores[matched])
             self._see(owner[matched], boxes[matched], spread[:, None])
         born = ((owner < 0) & strong).nonzero()[0]
         # Whoever is there when nobody was needs no second sight.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,10 @@ class UltralyticsTracker:
     """
 
     def __init__(self, name: str, rate: float = 30.0, **options: Any) -> None:
+        for package in ("ultralytics", "lap"):
+            # Without this Ultralytics would try to install what it lacks.
+            if find_spec(package) is None:
+                raise ValueError(f"tracker 'ultralytics:{name}' needs the package {package}: pip install {package}")
         from ultralytics.trackers.track import TRACKER_MAP
         from ultralytics.utils import ROOT, YAML, IterableSimpleNamespace
 

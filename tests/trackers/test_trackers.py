@@ -122,6 +122,16 @@ def test_boxes_that_are_no_boxes_are_left_out(name: str) -> None:
     assert len(tracker.update(people([good], [np.nan]), 0.3)) == 0
 
 
+def test_scores_on_another_scale_do_not_loosen_the_gates() -> None:
+    sane, wild = create_tracker("sidewalk"), create_tracker("sidewalk")
+    random = np.random.default_rng(0)
+    for frame in range(20):
+        boxes = standing(np.array([[0.0, 0.0], [300.0, 0.0]]) + random.normal(0, 30, (2, 2)))
+        assert rows_of(sane.update(people(boxes, [1, 1]), frame / 10)) == rows_of(
+            wild.update(people(boxes, [80, 120]), frame / 10)
+        )
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_five_hundred_people_keep_their_ids(name: str) -> None:
     tracker = create_tracker(name)
