@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from par_model.synthesis.bodies import JOINT_INDEX, SKIN_VERTICES, Body, BodyBank
+from par_model.synthesis.cycling import CRANK, CRANK_LENGTH, GRIP, SADDLE
 from par_model.synthesis.garments import ARM_JOINTS
 from par_model.synthesis.mesh import RIGID, Layer, Skinning, pack, rigid, strap, superellipsoid, tube, unpack
-from par_model.synthesis.motion import CRANK, CRANK_LENGTH, GRIP, SADDLE
 
 REFERENCE_HEIGHT = 1.72  # metres: the rider that the bicycle's numbers fit
 WHEEL_RADIUS, FRONT_AXLE, REAR_AXLE = 0.33, -0.55, 0.5

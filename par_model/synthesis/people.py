@@ -11,10 +11,12 @@ from par_model.synthesis.bodies import JOINT_INDEX, Body
 from par_model.synthesis.colours import (
     Material,
 )
+from par_model.synthesis.cycling import CRANK
+from par_model.synthesis.kinematics import capsules, rotation
 from par_model.synthesis.mesh import BONES, RIGID, Layer
-from par_model.synthesis.motion import CRANK, Style, pose_at, rotation
+from par_model.synthesis.motion import Style, pose_at
 from par_model.synthesis.person import PersonMesh
-from par_model.synthesis.render import Look, capsules
+from par_model.synthesis.render import Look
 from par_model.synthesis.sampling import Traits
 
 # Material numbers, the same for every person.

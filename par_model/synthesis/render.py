@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from par_model.synthesis.bodies import JOINT_INDEX
 from par_model.synthesis.colours import Material
 from par_model.synthesis.person import VERTEX, PersonMesh
 from par_model.synthesis.world import SKY_DISTANCE, World
 
 SHADERS = Path(__file__).parent / "shaders"
-MAX_PEOPLE, CAPSULES, MAX_MATERIALS = 16, 10, 20
+MAX_PEOPLE, MAX_MATERIALS = 16, 20
 
 
 class RenderError(ValueError):
@@ -78,8 +77,8 @@ class Renderer:
     """
 
     def __init__(self) -> None:
-        # Several generator processes share the cores: one rasteriser thread each.
-        os.environ.setdefault("LP_NUM_THREADS", "1")
+        # Several generator processes share the cores: none gets rasteriser threads of its own.
+        os.environ.setdefault("LP_NUM_THREADS", "0")
         try:
             import moderngl
         except ImportError as error:
@@ -133,9 +132,9 @@ class Renderer:
         caster.render()
         width, height = camera.size
         colour, depth = gl.texture((width, height), 4), gl.texture((width, height), 1, dtype="f4")
-        buffer = gl.framebuffer([colour, depth], gl.depth_renderbuffer((width, height)))
+        nearest = gl.depth_renderbuffer((width, height))
+        buffer = gl.framebuffer([colour, depth], nearest)
         buffer.use()
-        gl.clear()
         sky = _encode(light.sky * light.exposure * 1.1)
         buffer.clear(*sky, 0.0, depth=1.0)
         program = self._world
@@ -159,7 +158,7 @@ class Renderer:
         if picture is not None:
             colour.write(_photograph(picture, (width, height), np.frombuffer(colour.read(), np.uint8)))
         depth.filter = (self._moderngl.NEAREST, self._moderngl.NEAREST)
-        for item in (array, caster, target, buffer, shadow_map, vertices, indices):
+        for item in (array, caster, target, buffer, nearest, shadow_map, vertices, indices):
             item.release()
         return Scene(world, colour, depth)
 
@@ -287,24 +286,3 @@ def _photograph(path: Path, size: tuple[int, int], drawn: np.ndarray) -> bytes:
 def _encode(light: np.ndarray) -> np.ndarray:
     clipped: np.ndarray = np.clip(light, 0, 1) ** (1 / 2.2)
     return clipped
-
-
-def capsules(rest: np.ndarray, bones: np.ndarray, bulk: float = 1.0) -> np.ndarray:
-    """(10, 2, 4) limbs as capsules in the world for soft shadows: ends, radius in the first one's last column.
-
-    rest: (19, 3) joint centres; bones: (BONES, 4, 4).
-    """
-    size = rest[JOINT_INDEX["head"], 2] / 1.6
-    world = {name: bones[j, :3, :3] @ rest[j] + bones[j, :3, 3] for name, j in JOINT_INDEX.items()}
-    crown = bones[JOINT_INDEX["head"]] @ np.array([0, -0.05 * size, rest[JOINT_INDEX["head"], 2] + 0.1 * size, 1])
-    pairs = [
-        (world["pelvis"], world["neck"], 0.15 * bulk), (crown[:3], crown[:3], 0.105),
-        (world["thigh.L"], world["shin.L"], 0.075), (world["thigh.R"], world["shin.R"], 0.075),
-        (world["shin.L"], world["foot.L"], 0.055), (world["shin.R"], world["foot.R"], 0.055),
-        (world["arm.L"], world["forearm.L"], 0.045), (world["arm.R"], world["forearm.R"], 0.045),
-        (world["forearm.L"], world["hand.L"], 0.038), (world["forearm.R"], world["hand.R"], 0.038),
-    ]  # fmt: skip
-    out = np.zeros((CAPSULES, 2, 4), "f4")
-    for i, (a, b, radius) in enumerate(pairs):
-        out[i, 0, :3], out[i, 1, :3], out[i, 0, 3] = a, b, radius * size
-    return out

@@ -79,7 +79,7 @@ def sample_routes(rng: np.random.Generator, count: int, hides: tuple[np.ndarray,
         ([(1.2 * w, hides[1][1]), (hides[1][0], hides[1][1])], [0.3, wait[1]], "walking", 0.0),
         ([(-0.6 * w, 9.5), (-0.1 * w, 0.3), (0.45 * w, -4.2)], [1, 0, 1], "walking", late[1]),
         # Leaves the picture and returns.
-        ([(0.2 * w, -3.4), (0.9 * w, -2.6), (1.35 * w, -2.4)], [0, 0, short[2]], "walking", 0.3),
+        ([(0.2 * w, -3.4), (0.9 * w, -2.6), (1.08 * w, -2.4)], [0, 0, short[2]], "walking", 0.3),
         ([(0.1 * w, 11.0), (0.05 * w, -0.2), (-0.2 * w, -4.5)], [1, 0, 1], "walking", late[2]),
         ([(-0.6 * w, -3.8), (-0.85 * w, 0.2), (-1.25 * w, 9.0)], [0, 0, 2], "walking", short[1]),
         ([(-side * 1.6 * w, 0.45), (side * 1.6 * w, 0.45)], [4, 4], "running", late[3]),

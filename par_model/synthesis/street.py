@@ -14,9 +14,10 @@ import numpy as np
 from par_model.synthesis import people as parts
 from par_model.synthesis import sampling
 from par_model.synthesis.colours import TOP_COLOURS
+from par_model.synthesis.geometry import Builder, sample_tint
 from par_model.synthesis.mesh import superellipsoid, tube
 from par_model.synthesis.people import Person
-from par_model.synthesis.props import Builder, add_ground, add_houses, add_post, add_tree, sample_tint
+from par_model.synthesis.props import add_ground, add_houses, add_post, add_tree
 from par_model.synthesis.render import Figure, Renderer, Scene, UploadedMesh
 from par_model.synthesis.routes import Track, sample_routes, walk
 from par_model.synthesis.sensor import shrink

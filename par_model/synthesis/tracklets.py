@@ -19,11 +19,11 @@ from par_model.synthesis.walks import Walk, sample_motions, sample_spot, sample_
 from par_model.synthesis.world import Camera, sample_camera, sample_light
 
 FRAME_SIZE = (1152, 648)
-TRACKLETS_PER_SCENE = 10
-SUPERSAMPLING = 1.6
+TRACKLETS_PER_SCENE = 25
+SUPERSAMPLING = 1.4
 TARGET, NEIGHBOUR = 1, 2
 FRAMES_VISIBLE = 2  # frames in which a thing must show to be labelled
-_RENDER_HEIGHTS = np.array([64, 80, 96, 128, 160, 192, 256, 320])
+_RENDER_HEIGHTS = np.array([64, 80, 96, 112, 128, 160, 192, 224, 272])
 
 
 @dataclass(frozen=True)

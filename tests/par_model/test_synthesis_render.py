@@ -34,6 +34,39 @@ def assets(shared: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("motion", ["walking", "running", "staying"])
+def test_nobody_sinks_or_floats(assets: Path, motion: str) -> None:
+    from par_model.synthesis.bodies import load_bodies
+    from par_model.synthesis.motion import pose_at, sample_style
+
+    rng = np.random.default_rng(0)
+    bank = load_bodies()
+    for age, gender in (("young", "female"), ("adult", "male"), ("old", "female")):
+        body = bank.sample(rng, age, gender)
+        style = sample_style(rng, motion, body, ("swing", "hang"))
+        for seconds in np.linspace(0, 2, 9):
+            bones = pose_at(style, body, float(seconds)).matrices(body.joints, np.zeros(3), 0.0)
+            rest = np.column_stack([body.vertices[:13380], np.ones(13380)])
+            heights = np.einsum("nj,jb,nb->n", bank.weights[:13380], bones[:, 2], rest)
+            assert -0.04 < heights.min() < (0.12 if motion == "running" else 0.04)
+            assert heights.max() > 0.8 * body.height
+
+
+def test_a_rider_holds_the_grips_and_treads_the_pedals(assets: Path) -> None:
+    from par_model.synthesis.bodies import JOINT_INDEX, load_bodies
+    from par_model.synthesis.cycling import CRANK, GRIP, pedal_pose
+
+    body = load_bodies().sample(np.random.default_rng(1), "adult", "female")
+    size = body.height / 1.72
+    for phase in (0.0, 0.25, 0.6):
+        pose = pedal_pose(body, 0.35, phase)
+        for side, sign in (("L", 1), ("R", -1)):
+            hand = pose.centres[JOINT_INDEX[f"hand.{side}"]]
+            assert np.linalg.norm(hand - (GRIP + np.array([sign * 0.27, 0.06, 0.05])) * size) < 0.12
+            ankle = pose.centres[JOINT_INDEX[f"foot.{side}"]]
+            assert np.linalg.norm(ankle[1:] - CRANK[1:] * size) < 0.36 * size
+
+
 def members(path: Path) -> dict[str, bytes]:
     """Every file of a tar by name."""
     with tarfile.open(path) as tar:

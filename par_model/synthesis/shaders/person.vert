@@ -25,9 +25,10 @@ void main() {
     world.xyz /= max(weights.x + weights.y + weights.z + weights.w, 1e-4);
     vec3 n = normalize(mat3(skin) * normal);
     float sky = 1.0, sun = 1.0;
-    for (int i = 0; i < 10; i++) {
-        sky *= 1.0 - 0.8 * capsule_occlusion(world.xyz, n, capsule_a[i], capsule_b[i].xyz);
-        sun = min(sun, capsule_shadow(world.xyz + n * 0.05, to_sun, capsule_a[i], capsule_b[i].xyz, sun_softness));
+    for (int i = 0; i < 6; i++) {  // trunk, head, thighs, upper arms: what shades the rest of a body
+        int k = i < 4 ? i : i + 2;
+        sky *= 1.0 - 0.8 * capsule_occlusion(world.xyz, n, capsule_a[k], capsule_b[k].xyz);
+        sun = min(sun, capsule_shadow(world.xyz + n * 0.05, to_sun, capsule_a[k], capsule_b[k].xyz, sun_softness));
     }
     sky *= 0.8 + 0.2 * smoothstep(0.0, 0.6, world.z);
     v_normal = n;
