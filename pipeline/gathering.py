@@ -16,6 +16,8 @@ from pipeline.sources.supervisor import CameraState, Health
 from pipeline.telemetry import CameraMeter, Recent
 from pipeline.types import Frame, SourceInfo
 
+ENOUGH_FPS = 5.0
+"""A camera that reaches this many frames a second is well served; with fewer, people outrun their tracks."""
 IDLE_SECONDS = 0.2
 """The loop comes round at least so often, frames or not."""
 
@@ -75,7 +77,8 @@ class Gathering:
         self._wake = wake
 
     def gather(self, stride: int = 1) -> list[Lane]:
-        """The lanes that have a frame; none after a moment without any. stride: one of so many frames is taken."""
+        """The lanes that have a frame; none after a moment without any. stride: one of so many frames
+        is taken, but never fewer on purpose than tracking needs."""
         for lane in self._lanes:
             lane.source.request()
         self._take_frames(stride)
@@ -101,7 +104,7 @@ class Gathering:
             if frame is None:
                 continue
             rate = stated_rate(lane)
-            if stride > 1 and rate and frame.time < lane.last_time + (stride - 0.5) / rate:
+            if stride > 1 and rate and frame.time < lane.last_time + min((stride - 0.5) / rate, 0.9 / ENOUGH_FPS):
                 lane.meter.dropped["stride"] += 1
                 lane.source.request()
                 continue

@@ -25,13 +25,10 @@ from pipeline.types import Frame, SourceInfo
 if TYPE_CHECKING:
     from pipeline.build import Models
     from pipeline.config import CameraConfig, Config
-    from pipeline.detectors.base import Detector
     from pipeline.sinks.base import Sink
 
 USUAL_RATE = 15.0
 """Frames a second assumed of a camera that states none."""
-SMALL_SHARE = 0.6
-"""Side of the detector's picture under the last relief, as a share of the usual one."""
 
 
 def run_live(
@@ -81,7 +78,6 @@ def run_live(
             areas={name: IgnoredAreas(camera.ignore) for name, camera in zip(names, cameras)},
             batch_window=config.live.batch_window_ms / 1000,
             max_delay=config.live.max_delay,
-            small_detector=lambda: _small_detector(config),
             observer=observer,
         )
         if config.live.metrics_port is not None:
@@ -189,21 +185,6 @@ def _camera_report(lane: Lane, url: str) -> CameraReport:
         tracks=meter.tracks,
         readings=meter.readings,
         warnings=warnings,
-    )
-
-
-def _small_detector(config: Config) -> Detector:
-    from pipeline.detectors import create_detector
-
-    side = max(64, int(config.detector.image_size * SMALL_SHARE) // 32 * 32)
-    return create_detector(
-        model=config.detector.model,
-        backend=config.detector.backend,
-        device=config.detector.device,
-        confidence=config.detector.confidence,
-        iou=config.detector.iou,
-        image_size=side,
-        threads=config.threads,
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipeline.camera import CameraPipeline
 from pipeline.config import RecognitionConfig
 from pipeline.detectors.base import Detector
-from pipeline.gathering import Gathering, Lane, LiveCamera
+from pipeline.gathering import ENOUGH_FPS, Gathering, Lane, LiveCamera
 from pipeline.ignore import IgnoredAreas
 from pipeline.recognition import SequenceModel, affordable
 from pipeline.recognition_worker import RecognitionWorker
@@ -30,8 +30,8 @@ log = logging.getLogger("sidewalk.live")
 
 ATTEMPTS = 3
 """Failures in a row of the detector, or of one camera's tracker, that end the run: it is no accident then."""
-ENOUGH_FPS = 5.0
-"""A camera that reaches this many frames a second is well served; fewer, and readings get rarer first."""
+SMALL_SHARE = 0.6
+"""Long side of the detector's picture under the last relief, as a share of the usual one."""
 AWAY_SECONDS = 60.0
 """Without a frame for so long, a camera's tracks are over."""
 CLOSE_SECONDS = 1.5
@@ -46,8 +46,7 @@ class LiveEngine:
     that fails starts afresh, alone; one, or a detector, that fails three times in a row ends the run with its error.
 
     pipelines: makes a camera's state; sinks: makes its guarded sinks once its first frame is there; areas: by
-    camera, where nobody is looked for; small_detector: makes the detector of the last relief, on smaller
-    pictures, None where there is none; observer: called after each frame.
+    camera, where nobody is looked for; observer: called after each frame.
     """
 
     def __init__(
@@ -63,7 +62,6 @@ class LiveEngine:
         areas: Mapping[str, IgnoredAreas] | None = None,
         batch_window: float = 0.03,
         max_delay: float = 1.0,
-        small_detector: Callable[[], Detector] | None = None,
         observer: Callable[[SourceInfo, FrameResult], None] | None = None,
     ) -> None:
         self._detector = detector
@@ -71,8 +69,7 @@ class LiveEngine:
         self._telemetry = telemetry
         self._policy = policy
         self._shedder = LoadShedder(max_delay)
-        self._small_detector = small_detector
-        self._small: Detector | None = None
+        self._image_size = detector.image_size
         self._observer = observer
         self._wake = threading.Event()
         self._stopping = False
@@ -139,10 +136,9 @@ class LiveEngine:
 
     def _detect(self, frames: list[Frame]) -> list[sv.Detections]:
         """People of each frame; nothing where the detector failed, until it failed too often."""
-        detector = self._small if self._shedder.load.small and self._small is not None else self._detector
         try:
             with self._telemetry.measure("detect"):
-                found = detector.detect([frame.image for frame in frames])
+                found = self._detector.detect([frame.image for frame in frames])
         except Exception as error:
             self._detector_failures += 1
             log.exception("the detector failed", extra={"event": "detector_failed", "reason": type(error).__name__})
@@ -284,19 +280,8 @@ class LiveEngine:
             lane.pipeline.policy = policy
         if self._worker is not None:
             self._worker.rest = load.rest
-        if load.stride > 1 and self._small is None and self._small_detector is not None:
-            # Loaded before it is needed, and beside the loop: it may take seconds.
-            make, self._small_detector = self._small_detector, None
-            threading.Thread(target=self._load_small, args=(make,), name="small detector", daemon=True).start()
-
-    def _load_small(self, make: Callable[[], Detector]) -> None:
-        try:
-            self._small = make()
-        except Exception as error:
-            log.warning(
-                f"no detector for smaller pictures: {error}",
-                extra={"event": "small_detector", "reason": type(error).__name__},
-            )
+        share = SMALL_SHARE if load.small else 1.0
+        self._detector.image_size = max(32, int(self._image_size * share) // 32 * 32)
 
     def _close(self, completed: bool) -> None:
         for lane in self.lanes:
@@ -314,5 +299,3 @@ class LiveEngine:
                 sink.join(deadline - time.monotonic())
         for lane in self.lanes:
             lane.source.close(1.0)
-        if self._small is not None:
-            self._small.close()

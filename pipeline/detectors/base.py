@@ -18,6 +18,9 @@ class Detector(Protocol):
     device: str
     """Where it runs, for the run record: e.g. `openvino:CPU`, `torch:cuda:0`."""
 
+    image_size: int
+    """Long side of the network's input in pixels, where the model leaves it open; holds from the next call on."""
+
     def detect(self, images: Sequence[Image]) -> list[sv.Detections]:
         """People of each picture: xyxy float32 pixels, confidence, class_id 0; best first."""
         ...

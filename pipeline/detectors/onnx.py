@@ -59,7 +59,7 @@ class OnnxDetector:
         if "AGPL" in self._graph.metadata.get("license", ""):
             state_licence(self.name)
         self.device = f"{self._graph.backend}:{self._graph.device}"
-        self._confidence, self._iou, self._image_size = confidence, iou, image_size
+        self._confidence, self._iou, self.image_size = confidence, iou, image_size
         self._input, (batch, _, height, width) = self._image_input()
         self._fixed = (height, width) if height and width else None
         self._batched = batch is None and self._graph.device != "cpu"
@@ -107,7 +107,7 @@ class OnnxDetector:
         height, width = picture[:2]
         if self._fixed is not None:
             return Letterbox.fit((height, width), self._fixed, self._head.centred)
-        return Letterbox.rectangle((height, width), self._image_size, self._stride)
+        return Letterbox.rectangle((height, width), self.image_size, self._stride)
 
     def _infer(self, images: Sequence[Image], *boxes: Letterbox) -> np.ndarray:
         """The first output, (B, ...), for pictures whose letterboxes have one input size."""

@@ -57,10 +57,10 @@ class UltralyticsDetector:
         self.name = path.stem
         self.device = f"torch:{place}" if path.suffix == ".pt" else f"ultralytics:{place}"
         names = {str(name).lower(): index for index, name in self._model.names.items()}
+        self.image_size = image_size
         self._options = {
             "conf": confidence,
             "iou": iou,
-            "imgsz": image_size,
             "classes": [names.get("person", 0)],
             "device": place,
             "verbose": False,
@@ -72,7 +72,8 @@ class UltralyticsDetector:
         # Pictures of several sizes in one call would all be padded to a square, and give other boxes than alone.
         for shape in dict.fromkeys(image.shape for image in images):
             together = [index for index, image in enumerate(images) if image.shape == shape]
-            results = self._model.predict([images[index] for index in together], **self._options)
+            pictures = [images[index] for index in together]
+            results = self._model.predict(pictures, imgsz=self.image_size, **self._options)
             found |= {index: _detections(result) for index, result in zip(together, results)}
         return [found[index] for index in range(len(images))]
 

@@ -120,6 +120,7 @@ class OnePerson:
 
     name = "one person"
     device = "none"
+    image_size = 640
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds

@@ -45,7 +45,7 @@ def test_four_cameras_get_fair_shares_and_ctrl_c_leaves_every_file_playable(
     processed = [record["frames"]["processed"] for record in records]
     assert len(records) == 4
     assert min(processed) >= 0.8 * max(processed)
-    assert min(processed) > 2 * SECONDS
+    assert min(processed) > 10
     for folder, record in zip(folders, records):
         assert record["live"]["delay"]["p95_ms"] < 1500
         assert record["frames"]["read"] >= record["frames"]["processed"] + record["frames"]["dropped"] - 15
@@ -93,3 +93,28 @@ def test_a_configuration_takes_addresses_from_the_environment_and_check_probes_t
     assert " fps" in entrance
     assert any(line.startswith("yard: nothing listens") for line in lines)
     assert "h0rse-battery" not in check.stdout + check.stderr
+
+
+@pytest.mark.slow
+def test_a_published_overlay_arrives_and_no_file_holds_a_password(
+    fake_camera: Any, shared: Path, tmp_path: Path
+) -> None:
+    secret = "h0rse-battery"
+    protected = ("--user", "viewer", "--password", secret)
+    camera, recording = fake_camera(*protected), tmp_path / "published.mkv"
+    server = fake_camera(*protected, "--record", str(recording))
+    out = tmp_path / "live"
+    command = [sys.executable, "-m", "pipeline", "run", camera.url(user=f"viewer:{secret}"), "--out", str(out)]
+    command += ["--publish", server.url("publish", user=f"viewer:{secret}"), "--duration", "8"]
+    command += ["--set", f"detector.model={shared / 'data' / 'detectors' / 'yolox_nano.onnx'}"]
+    command += ["--set", "recognition.enabled=false"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90)
+    assert run.returncode == 0, run.stderr
+    record = json.loads((out / "run.json").read_text())
+    assert record["live"]["sinks"]["publish"]["written"] > 10
+    server.kill()
+    with av.open(str(recording)) as container:
+        assert next(container.decode(video=0)).width == 640
+    texts = [path.read_bytes() for path in out.rglob("*") if path.is_file()]
+    assert len(texts) >= 5
+    assert not any(secret.encode() in text for text in [*texts, run.stdout.encode(), run.stderr.encode()])

@@ -89,7 +89,7 @@ class Ticking:
 class Box:
     """A detector with one person per picture that counts how many pictures come together."""
 
-    name, device = "box", "none"
+    name, device, image_size = "box", "none", 640
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.batches: list[int] = []
@@ -206,6 +206,20 @@ def test_a_run_ends_when_every_camera_was_given_up() -> None:
     began = time.monotonic()
     engine.run(30.0)
     assert time.monotonic() - began < 2.0
+
+
+def test_a_run_that_is_late_reads_rarer_then_skips_frames_then_looks_at_smaller_pictures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeline.shedding.SETTLE_SECONDS", 0.2)
+    detector = Box()
+    engine, _ = build([Ticking("camera", period=0.02)], detector, max_delay=1e-6)
+    engine.run(3.0)
+    [lane] = engine.lanes
+    assert lane.pipeline.policy.interval == 4 * RecognitionConfig().interval
+    assert lane.meter.dropped["stride"] > 10
+    assert lane.meter.recent.rate > 4.0
+    assert detector.image_size == 384
 
 
 def test_people_in_ignored_areas_are_not_tracked() -> None:

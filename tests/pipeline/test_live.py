@@ -1,0 +1,44 @@
+"""Assembling a live run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import CameraConfig, Config
+from pipeline.live import publish_address, run_live
+from pipeline.sinks.rotating import RotatingSink, TrackLinesSink
+from pipeline.types import SidewalkError, TrackSummary
+
+
+@pytest.mark.parametrize(
+    ("template", "several", "address"),
+    [
+        ("rtsp://server/live", False, "rtsp://server/live"),
+        ("rtsp://server/live/", True, "rtsp://server/live/gate"),
+        ("rtsp://server/{camera}/overlay", True, "rtsp://server/gate/overlay"),
+        ("rtsp://server/{camera}", False, "rtsp://server/gate"),
+    ],
+)
+def test_every_camera_publishes_to_an_address_of_its_own(template: str, several: bool, address: str) -> None:
+    assert publish_address(template, "gate", several) == address
+
+
+def test_a_recording_beside_a_live_camera_is_an_error_that_says_so(tmp_path: Path) -> None:
+    cameras = [CameraConfig(url="rtsp://user:s3cret@127.0.0.1:1/x"), CameraConfig(url="people.mp4")]
+    with pytest.raises(SidewalkError, match=r"people\.mp4.*by itself") as error:
+        run_live(Config(), cameras, tmp_path)
+    assert "s3cret" not in str(error.value)
+
+
+def test_a_track_that_ends_while_its_camera_is_away_is_still_written(tmp_path: Path) -> None:
+    path = tmp_path / "tracks-STAMP.jsonl"
+    sink = RotatingSink("tracks", lambda path, _: TrackLinesSink(path), path, 600.0)
+    for last in (1_800_000_000.0, 1_800_000_601.0):
+        sink.end_track(TrackSummary("gate", 1, last - 5, last, 50, {}, 0, (0.0, 0.0, 1.0, 1.0), last))
+    sink.close()
+    # Both go into the file that was open: the period of a track is that of its end as it was reported.
+    [file] = tmp_path.iterdir()
+    assert file.name == "tracks-20270115T080000Z.jsonl"
+    assert file.read_text().count("\n") == 2
