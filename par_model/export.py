@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from par_model.checkpoint import describe
 from par_model.model import VTFPAR
-from par_model.parity import GRAPHS, Parity, Precision, prove
+from par_model.parity import GRAPHS, WHOLE, Parity, Precision, prove
 from par_model.preprocess import Normalise
 
 OPSET = 20
@@ -103,7 +103,7 @@ def _graphs(
     yield GRAPHS[1], ClipHead(model), inputs, ("logits",)
     if whole:
         frames = torch.zeros(2, config.frames, 3, *config.image_size)
-        yield "vtfpar.onnx", WholeWindow(model, dtype), {"frames": frames}, ("logits",)
+        yield WHOLE, WholeWindow(model, dtype), {"frames": frames}, ("logits",)
 
 
 def _write(

@@ -60,15 +60,23 @@ class AttributeHead(nn.Module):
 
     def scores(self, tokens: Tensor) -> Tensor:
         """tokens: (B, A, D) -> (B, A), before batch normalisation."""
-        return (tokens * self.weight).sum(-1) + self.bias
+        return row_products(tokens, self.weight) + self.bias
 
     def forward(self, tokens: Tensor, columns: Tensor | None = None) -> Tensor:
         """tokens: (B, A or K, D); columns: (K,) the attributes they stand for (inference only). Returns logits."""
         if columns is None:
             return self.norm(self.scores(tokens))  # type: ignore[no-any-return]
-        scores = (tokens * self.weight[columns]).sum(-1) + self.bias[columns]
+        scores = row_products(tokens, self.weight[columns]) + self.bias[columns]
         norm = self.norm
         assert norm.running_mean is not None
         assert norm.running_var is not None
         mean, var = norm.running_mean[columns], norm.running_var[columns]
         return F.batch_norm(scores, mean, var, norm.weight[columns], norm.bias[columns], eps=norm.eps)
+
+
+def row_products(tokens: Tensor, weight: Tensor) -> Tensor:
+    """Inner product of each token with its own row. tokens: (B, A, D); weight: (A, D). Returns (B, A).
+
+    A matrix product, because OpenVINO 2026 folds a constant factor into the norm before it, wrongly for batches.
+    """
+    return torch.matmul(tokens.to(weight.dtype)[:, :, None], weight[:, :, None])[..., 0, 0]

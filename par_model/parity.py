@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from par_model.errors import ParityError
+from par_model.graph import Graph, cuda_devices
 from par_model.model import VTFPAR
+from par_model.preprocess import CropBatch, Normalise
 from par_model.schema import Schema
 
 Precision = Literal["fp32", "fp16", "int8"]
 GRAPHS = ("frame_encoder.onnx", "clip_head.onnx")
+WHOLE = "vtfpar.onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ def prove(
 ) -> dict[str, Parity]:
     """Compare the graphs of a folder with the model on every runtime this machine has, and write `parity.json`.
 
+    Windows of all lengths go through the two streaming graphs, some whole ones through the third where it is there.
+
     count: random crops beside the real ones. Returns {`backend-device`: parity}.
     """
     from par_model.recognizer import Recognizer
@@ -58,17 +64,25 @@ def prove(
     folder = Path(folder)
     samples = [*crops, *random_crops(count)]
     reference = Recognizer(TorchRuntime(model, "cpu", "fp32"), model.config, model.schema)
-    wanted = _read_windows(reference, samples)
+    wanted, frames = _read_windows(reference, samples), _normalised_windows(model, samples)
+    whole = (folder / WHOLE).is_file()
+    if whole:
+        with torch.inference_mode():
+            logits = model(torch.from_numpy(frames)).numpy()
+        wanted = np.concatenate([wanted, model.schema.probabilities(logits)])
     parities: dict[str, Parity] = {}
     for backend, device in _runtimes():
         runtime = GraphRuntime.load(folder, device, backend, None, "fp32")
         found = _read_windows(Recognizer(runtime, model.config, model.schema), samples)
+        if whole:
+            logits = Graph.load(folder / WHOLE, device, backend).run({"frames": frames})["logits"]
+            found = np.concatenate([found, model.schema.probabilities(logits)])
         parities[f"{backend}-{device}"] = compare(model.schema, wanted, found, LIMITS[precision])
     report = {
         "precision": precision,
         "limit": LIMITS[precision],
         "crops": {"real": len(crops), "random": count},
-        "graphs": {name: _sha256(folder / name) for name in GRAPHS},
+        "graphs": {name: _sha256(folder / name) for name in (*GRAPHS, *([WHOLE] if whole else []))},
         "runtimes": {name: asdict(parity) for name, parity in parities.items()},
     }
     (folder / "parity.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
@@ -138,11 +152,19 @@ def _read_windows(recognizer: Any, crops: Sequence[np.ndarray]) -> np.ndarray:
     return np.asarray(recognizer.recognize(windows))
 
 
+def _normalised_windows(model: VTFPAR, crops: Sequence[np.ndarray]) -> np.ndarray:
+    """Four windows or fewer of the last crops, as the whole graph takes them: (B, T, 3, H, W) float32."""
+    frames = model.config.frames
+    chosen = crops[-4 * frames :][: len(crops) // frames * frames]
+    batch = CropBatch(model.config.image_size, model.config.preprocessing, len(chosen)).fill(chosen)
+    images = Normalise(model.config)(torch.from_numpy(batch))
+    windows: np.ndarray = images.view(-1, frames, *images.shape[1:]).numpy()
+    return windows
+
+
 def _runtimes() -> Iterator[tuple[Any, str]]:
     """(backend, device) of all runtimes this machine has."""
     from importlib.util import find_spec
-
-    from par_model.graph import cuda_devices
 
     yield "onnxruntime", "cpu"
     if find_spec("openvino") is not None:

@@ -95,9 +95,7 @@ class Recognizer:
 
     def recognize(self, sequences: Sequence[Window]) -> np.ndarray:
         """sequences: N windows of 1 to `frames` features, oldest first. Returns calibrated probabilities (N, A)."""
-        scaled = self.logits(sequences) / self.schema.temperatures
-        probabilities: np.ndarray = 1.0 / (1.0 + np.exp(-np.clip(scaled, -80.0, 80.0)))
-        return probabilities.astype(np.float32)
+        return self.schema.probabilities(self.logits(sequences))
 
     def labels(self, probabilities: np.ndarray) -> list[dict[str, Decision]]:
         """One {group: (value or None, probability)} a row, by the thresholds stored with the weights."""

@@ -178,6 +178,11 @@ class Schema:
         )
         return dataclasses.replace(self, groups=tuple(groups))
 
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities (N, A) float32 of logits (N, A)."""
+        scaled = np.clip(logits / self.temperatures, -80.0, 80.0)
+        return cast(np.ndarray, 1.0 / (1.0 + np.exp(-scaled))).astype(np.float32)
+
     def shares(self, probabilities: np.ndarray, group: Group) -> np.ndarray:
         """Probabilities of a group's labels, which sum to 1.
 

@@ -38,7 +38,7 @@ class Attention(nn.Module):
         """x: (B, N, D); rows: (K,) tokens that ask, None for all. Returns (B, N or K, D)."""
         q, k, v = self.qkv(x).chunk(3, dim=-1)
         if rows is not None:
-            q = q[:, rows]
+            q = q.index_select(1, rows)
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
         mixed = F.scaled_dot_product_attention(q, k, v)
         return self.proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
@@ -80,7 +80,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
         """x: (B, N, D) -> (B, N, D), or (B, K, D) where only `rows` (K,) of the result are wanted."""
-        kept = x if rows is None else x[:, rows]
+        kept = x if rows is None else x.index_select(1, rows)
         x = kept + self._drop(self.attn(self.norm1(x), rows))
         return x + self._drop(self.mlp(self.norm2(x)))
 

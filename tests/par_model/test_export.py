@@ -55,6 +55,7 @@ def test_the_gate_passes_on_every_runtime_and_is_written_down(exported: Exported
     report = json.loads((exported.folder / "parity.json").read_text())
     assert set(exported.parities) >= {f"{backend}-cpu" for backend in BACKENDS}
     assert report["crops"] == {"real": 3, "random": 24}
+    assert report["graphs"].keys() == {"frame_encoder.onnx", "clip_head.onnx", "vtfpar.onnx"}
     for name, parity in exported.parities.items():
         assert parity.passed
         assert parity.difference <= 1e-4
