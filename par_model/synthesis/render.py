@@ -120,7 +120,7 @@ class Renderer:
         """
         gl, camera, light = self.gl, world.camera, world.light
         vertices, indices = gl.buffer(world.vertices.tobytes()), gl.buffer(world.indices.tobytes())
-        shadow_map = gl.depth_texture((1024, 1024))
+        shadow_map = gl.depth_texture((2048, 2048))
         sun_view = _sun_matrix(light.to_sun)
         stride = world.vertices.dtype.itemsize
         caster = gl.vertex_array(self._shadow, [(vertices, f"3f {stride - 12}x", "position")], index_buffer=indices)

@@ -106,19 +106,22 @@ void main() {
         if (bars < 0.5) discard;
     }
     else if (v_material == 6) {  // posters
-        vec2 q = v_local.xz * 2.2;
-        float r = hash(vec3(floor(q * 2.0), v_seed));
-        float shape = noise(vec3(q * 3.0, v_seed));
-        albedo = mix(albedo, vec3(fract(r * 7.0), fract(r * 3.1), fract(r * 11.0)) * 0.7, step(0.45, shape));
-        albedo = mix(albedo, vec3(0.75), step(0.6, noise(vec3(q.x * 14.0, floor(q.y * 9.0), v_seed))) * step(0.5, fract(q.y * 1.5)));
+        vec2 q = v_local.xz / vec2(0.62, 0.9), f = fract(q);
+        float r = hash(vec3(floor(q), v_seed));
+        vec3 paper = mix(albedo, vec3(fract(r * 7.0), fract(r * 3.1), fract(r * 11.0)) * 0.7, 0.7);
+        float shape = noise(vec3(q * 4.0, r * 40.0));
+        vec3 picture = mix(paper * 0.4, mix(paper, vec3(0.8, 0.75, 0.7), fract(r * 17.0)), smoothstep(0.35, 0.65, shape));
+        float ink = step(0.45, hash(vec3(floor(q.x * 40.0), floor(q.y * 18.0), v_seed))) * step(0.5, fract(q.y * 18.0)) * step(0.1, f.x) * step(f.x, 0.9);
+        albedo = f.y > 0.4 ? picture : mix(paper, vec3(0.06), f.y > 0.06 ? ink * 0.8 : 0.0);
+        albedo = mix(albedo, v_tint * 0.8, step(min(min(f.x, 1.0 - f.x), min(f.y, 1.0 - f.y)), 0.03));
     }
     else if (v_material == 7) albedo *= 0.75 + 0.4 * noise(vec3(v_local.x * 3.0, v_local.y * 40.0, v_local.z * 40.0) + v_seed);
     vec4 s = sun_view * vec4(v_world + n * 0.03, 1.0);
     vec3 q = s.xyz / s.w * 0.5 + 0.5;
     float lit = 0.0;
-    for (int i = 0; i < 4; i++) {
-        vec2 o = vec2(float(i & 1) - 0.5, float(i >> 1) - 0.5) / 1024.0;
-        lit += 0.25 * step(q.z - 0.0015, texture(sun_depth, q.xy + o).r);
+    for (int i = 0; i < 9; i++) {
+        vec2 o = (vec2(float(i % 3), float(i / 3)) - 1.0) / 2048.0;
+        lit += step(q.z - 0.001, texture(sun_depth, q.xy + o).r) / 9.0;
     }
     if (q.x < 0.0 || q.x > 1.0 || q.y < 0.0 || q.y > 1.0) lit = 1.0;
     float direct = max(dot(n, to_sun), 0.0) * lit;
