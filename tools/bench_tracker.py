@@ -69,9 +69,7 @@ def crowd(count: int, frames: int) -> list[sv.Detections]:
         seen = random.random(count) > 0.05
         score = np.where(random.random(count) < 0.15, 0.3, 0.9).astype(np.float32)
         boxes = np.hstack([corner, corner + size]).astype(np.float32)
-        clip.append(
-            sv.Detections(xyxy=boxes[seen], confidence=score[seen], class_id=np.zeros(int(seen.sum()), int))
-        )
+        clip.append(sv.Detections(xyxy=boxes[seen], confidence=score[seen], class_id=np.zeros(int(seen.sum()), int)))
     return clip
 
 

@@ -34,7 +34,10 @@ class OcSort(ArrayTracker):
         overlap = iou(motion.to_corners(tracks["state"][:, motion.VALUE]), boxes)
         last = motion.to_centre(tracks["box"])
         step = motion.to_centre(boxes)[None, :, :2] - last[:, None, :2]
-        agreement = direction_likeness(tracks["state"][:, motion.RATE, :2], step)
+        velocity = tracks["state"][:, motion.RATE, :2]
+        # The direction of somebody who hardly moves is noise; a height per second is a brisk walk.
+        pace = np.minimum(np.linalg.norm(velocity, axis=1) / np.maximum(last[:, 3], 1.0), 1.0)
+        agreement = pace[:, None] * direction_likeness(velocity, step)
         strong = scores >= self.high
         owner = np.full(len(boxes), NOBODY)
 
