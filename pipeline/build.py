@@ -178,6 +178,10 @@ def camera_factory(config: Config, recognizer: Recognizer | None) -> Callable[[S
     """A function that makes the whole state of one camera."""
     from pipeline.attributes import AttributeState
     from trackers import create_tracker
+    from trackers.identities import Identities
+    from trackers.reattach import Gallery
+
+    reattach = config.reattach.enabled
 
     def build(info: SourceInfo) -> CameraPipeline:
         with user_errors():
@@ -187,7 +191,18 @@ def camera_factory(config: Config, recognizer: Recognizer | None) -> Callable[[S
             beliefs = AttributeState(recognizer.schema, margin=config.attributes.margin)
         buffer = TrackletBuffer(**config.tracklets.model_dump())
         window = recognizer.frames if recognizer is not None else 1
-        return CameraPipeline(info.camera, tracker, buffer, beliefs, config.recognition, window)
+        # A reading's appearance is a mean over its crops already; colours of single crops need more of them.
+        looks = 1 if recognizer is not None else 5
+        return CameraPipeline(
+            info.camera,
+            tracker,
+            buffer,
+            beliefs,
+            config.recognition,
+            window,
+            identities=(lambda: Identities(Gallery(config.reattach.seconds), looks=looks)) if reattach else None,
+            memory=config.reattach.seconds,
+        )
 
     return build
 

@@ -1,8 +1,8 @@
-"""Everything that is remembered of one camera: where people are, what they looked like lately, what we believe."""
+"""Everything that is remembered of one camera: where people are, what they looked like, what we believe."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
     import supervision as sv
 
     from trackers.base import Tracker
+    from trackers.identities import Identities
 
 
 @dataclass(slots=True)
 class Presence:
-    """When and how often a track was seen, and read."""
+    """When and how often somebody was seen, and read. gone: whether the tracker has let go of them."""
 
     first_time: float
     last_time: float
     frames: int = 0
     readings: int = 0
     last_reading: float = float("-inf")
+    gone: bool = False
 
 
 class CameraPipeline:
@@ -36,7 +38,10 @@ class CameraPipeline:
 
     A frame goes through `observe`; `due` then names the tracklets worth a reading, `apply` takes the
     readings whenever they arrive, and `result` says what is known of the frame's people. `ended` hands out
-    the tracks that are over, `finish` those that are not. Nothing here is shared with another camera.
+    the people who are over, `finish` those who are not. Nothing here is shared with another camera.
+
+    Everything is kept under the id that people see: whoever comes back within `memory` seconds, and is
+    recognised by `identities`, goes on under the id they had, with what was known of them.
     """
 
     def __init__(
@@ -47,6 +52,8 @@ class CameraPipeline:
         beliefs: AttributeState | None,
         policy: RecognitionConfig,
         window: int = 6,
+        identities: Callable[[], Identities] | None = None,
+        memory: float = 0.0,
     ) -> None:
         self.camera = camera
         self.tracker = tracker
@@ -54,6 +61,10 @@ class CameraPipeline:
         self.beliefs = beliefs
         self.policy = policy
         self.window = window
+        self.memory = memory if identities else 0.0
+        self._make_identities = identities
+        self._identities = identities() if identities else None
+        self._looks: dict[int, np.ndarray] = {}
         self._presences: dict[int, Presence] = {}
         self._visible: sv.Detections | None = None
         self._ended: list[TrackSummary] = []
@@ -61,9 +72,11 @@ class CameraPipeline:
     def observe(self, frame: Frame, detections: sv.Detections) -> sv.Detections:
         """Track one frame's people and keep the good looks at them.
 
-        detections: xyxy (N, 4) pixels and confidence (N,). Returns the visible tracks with tracker_id.
+        detections: xyxy (N, 4) pixels and confidence (N,). Returns the visible people with tracker_id, the id
+        to show.
         """
         people = self.tracker.update(detections, frame.time, frame.image)
+        self._recognise_returning(frame.time, people)
         self._visible = people
         for track in _ids(people):
             presence = self._presences.get(track)
@@ -71,12 +84,63 @@ class CameraPipeline:
                 presence = self._presences[track] = Presence(frame.time, frame.time)
             presence.last_time = frame.time
             presence.frames += 1
-        if self.beliefs is not None:
-            self.buffer.add(frame, people)
-        for track in self.tracker.ended:
-            if track in self._presences:
-                self._ended.append(self._end(track))
+            presence.gone = False
+        self._keep_looks(frame, people)
+        over = [
+            track
+            for track, presence in self._presences.items()
+            if presence.gone and frame.time - presence.last_time > self.memory
+        ]
+        self._ended += [self._end(track) for track in over]
         return people
+
+    def _recognise_returning(self, time: float, people: sv.Detections) -> None:
+        """Give `people` the ids to show, and those who came back what was known of them."""
+        identities = self._identities
+        if identities is None:
+            self._let_go(self.tracker.ended)
+            return
+        self._let_go(identities.display(track) for track in self.tracker.ended)
+        tracks = np.array(_ids(people), dtype=int)
+        shown = {identities.display(track): track for track in tracks.tolist()}
+        looks = {shown[person]: look for person, look in self._looks.items() if person in shown}
+        self._looks.clear()
+        beliefs = None
+        if self.beliefs is not None:
+            beliefs = {track: self.beliefs.distribution(identities.display(track)) for track in looks}
+        found = identities.update(time, tracks, people.xyxy, self.tracker.ended, looks, beliefs)
+        for track, display in found.items():
+            self._join(track, display)
+        if len(tracks):
+            people.tracker_id = np.array([identities.display(track) for track in tracks.tolist()], dtype=int)
+
+    def _keep_looks(self, frame: Frame, people: sv.Detections) -> None:
+        if self.beliefs is None and self._identities is None:
+            return
+        kept = self.buffer.add(frame, people)
+        if self.beliefs is None:
+            # Without the attribute model, people are recognised again by the colours of their clothes.
+            from trackers.appearance import colour_appearance
+
+            self._looks.update({track: colour_appearance(crop.image) for track, crop in kept.items()})
+
+    def _let_go(self, tracks: Iterable[int]) -> None:
+        for track in tracks:
+            if track in self._presences:
+                self._presences[track].gone = True
+
+    def _join(self, track: int, display: int) -> None:
+        """`track` turned out to be `display`, whom we knew: one person, one record."""
+        newer, older = self._presences.pop(track, None), self._presences.get(display)
+        if newer is not None:
+            if older is not None:
+                newer.first_time = older.first_time
+                newer.frames += older.frames
+                newer.readings += older.readings
+            self._presences[display] = newer
+        self.buffer.join(track, display)
+        if self.beliefs is not None:
+            self.beliefs.merge(track, display)
 
     def due(self, time: float) -> list[Request]:
         """Requests for the visible tracklets that hold enough new, good crops, at `time` in seconds."""
@@ -114,12 +178,15 @@ class CameraPipeline:
                 self._presences[request.track].last_reading = request.time
 
     def apply(self, reading: Reading) -> None:
-        """Add a reading to what is believed of its track; one that comes after the track's end is dropped."""
-        presence = self._presences.get(reading.track)
+        """Add a reading to what is believed of its person; one that comes after their end is dropped."""
+        track = reading.track if self._identities is None else self._identities.display(reading.track)
+        presence = self._presences.get(track)
         if presence is None or self.beliefs is None:
             return
         presence.readings += 1
-        self.beliefs.update(reading.track, reading)
+        self.beliefs.update(track, reading)
+        if reading.appearance is not None and self._identities is not None:
+            self._looks[track] = reading.appearance
 
     def result(self, frame: Frame) -> FrameResult:
         """The people of the frame last observed, with their labels at its time."""
@@ -132,14 +199,16 @@ class CameraPipeline:
         return FrameResult(frame.camera, frame.index, frame.time, tuple(people))
 
     def ended(self) -> list[TrackSummary]:
-        """Tracks that ended since the last call."""
+        """People who ended since the last call."""
         ended, self._ended = self._ended, []
         return ended
 
     def finish(self) -> list[TrackSummary]:
-        """End every track: the camera or the recording is over."""
+        """End everybody: the camera or the recording is over, or nothing is as it was."""
         summaries = self.ended() + [self._end(track) for track in sorted(self._presences)]
         self.tracker.reset()
+        self._identities = self._make_identities() if self._make_identities else None
+        self._looks.clear()
         self._visible = None
         return summaries
 

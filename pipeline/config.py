@@ -43,7 +43,7 @@ class TrackerConfig(Section):
 
 class ReattachConfig(Section):
     enabled: bool = True
-    seconds: float = Field(30.0, gt=0)
+    seconds: float = Field(10.0, gt=0)
     """How long somebody who left is remembered."""
 
 

@@ -91,10 +91,9 @@ def mean_appearance(crops: Sequence[Crop]) -> np.ndarray | None:
     ]
     if not weighted:
         return None
-    total = np.sum(weighted, axis=0, dtype=np.float32)
+    total: np.ndarray = np.asarray(sum(weighted), dtype=np.float32)
     norm = float(np.linalg.norm(total))
-    mean: np.ndarray = total / norm if norm > 0 else total
-    return mean
+    return total / norm if norm > 0 else total
 
 
 def affordable(requests: Sequence[Request], count: int) -> list[Request]:

@@ -86,13 +86,14 @@ class TrackletBuffer:
         self.min_quality = min_quality
         self.tracklets: dict[int, Tracklet] = {}
 
-    def add(self, frame: Frame, people: sv.Detections) -> None:
-        """Look at every tracked person of a frame and keep the crops worth keeping.
+    def add(self, frame: Frame, people: sv.Detections) -> dict[int, Crop]:
+        """Look at every tracked person of a frame and keep the crops worth keeping, which are returned by track.
 
         people: xyxy (N, 4) pixels, confidence (N,), tracker_id (N,).
         """
+        kept: dict[int, Crop] = {}
         if len(people) == 0:
-            return
+            return kept
         height, width = frame.image.shape[:2]
         assert people.tracker_id is not None
         scores = people.confidence if people.confidence is not None else np.ones(len(people))
@@ -104,7 +105,10 @@ class TrackletBuffer:
                 tracklet = self.tracklets[track] = Tracklet(track, deque(maxlen=self.capacity))
             quality = float(qualities[row])
             if tall[row] and quality >= self.min_quality and self._has_place(tracklet, frame.time, quality):
-                self._keep(tracklet, frame, people.xyxy[row], quality)
+                crop = self._keep(tracklet, frame, people.xyxy[row], quality)
+                if crop is not None:
+                    kept[track] = crop
+        return kept
 
     def _has_place(self, tracklet: Tracklet, time: float, quality: float) -> bool:
         if not tracklet.crops:
@@ -118,20 +122,31 @@ class TrackletBuffer:
     def _next_slot(self, tracklet: Tracklet, time: float) -> bool:
         return time - tracklet.crops[-1].time >= self.spacing - CLOCK_TICK
 
-    def _keep(self, tracklet: Tracklet, frame: Frame, xyxy: np.ndarray, quality: float) -> None:
+    def _keep(self, tracklet: Tracklet, frame: Frame, xyxy: np.ndarray, quality: float) -> Crop | None:
         image = crop_person(frame.image, xyxy)
         quality *= sharpness(image)
         box = (float(xyxy[0]), float(xyxy[1]), float(xyxy[2]), float(xyxy[3]))
         crop = Crop(frame.time, image, box, quality)
         if tracklet.crops and not self._next_slot(tracklet, frame.time):
             if quality <= tracklet.crops[-1].quality:
-                return
+                return None
             tracklet.crops[-1] = crop
         else:
             tracklet.crops.append(crop)
             tracklet.fresh += 1
         if quality > tracklet.best_quality:
             tracklet.best_quality, tracklet.best_box, tracklet.best_time = quality, box, frame.time
+        return crop
+
+    def join(self, track: int, into: int) -> None:
+        """The crops of `track` go on under the id `into`, whose best look is kept if it is the better one."""
+        newer, older = self.tracklets.pop(track, None), self.tracklets.get(into)
+        if newer is None:
+            return
+        newer.track = into
+        if older is not None and older.best_quality > newer.best_quality:
+            newer.best_quality, newer.best_box, newer.best_time = older.best_quality, older.best_box, older.best_time
+        self.tracklets[into] = newer
 
     def pop(self, track: int) -> Tracklet | None:
         """Forget a track that ended and return what was kept of it."""

@@ -1,0 +1,102 @@
+"""What one camera remembers of its people."""
+
+from __future__ import annotations
+
+import numpy as np
+import supervision as sv
+
+from pipeline.camera import CameraPipeline
+from pipeline.config import RecognitionConfig
+from pipeline.tracklets import TrackletBuffer
+from pipeline.types import Frame, TrackSummary
+from trackers import create_tracker
+from trackers.identities import Identities
+from trackers.reattach import Gallery
+
+RATE = 10
+COLOURS = {"red": ((40, 30, 200), (90, 40, 30)), "green": ((60, 160, 60), (30, 30, 30))}
+
+
+def camera(memory: float = 10.0, reattach: bool = True) -> CameraPipeline:
+    return CameraPipeline(
+        "gate",
+        create_tracker("bytetrack", lost_seconds=0.5),
+        TrackletBuffer(spacing=0.1),
+        None,
+        RecognitionConfig(),
+        identities=(lambda: Identities(Gallery(memory))) if reattach else None,
+        memory=memory,
+    )
+
+
+def walk(pipeline: CameraPipeline, start: float, seconds: float, left: float, dress: str) -> list[int]:
+    """Somebody in coloured clothes walks for a while; the ids shown."""
+    shown = []
+    for step in range(int(seconds * RATE)):
+        image = np.random.default_rng(step).integers(100, 130, (240, 320, 3), dtype=np.uint8)
+        x = int(left + 2 * step)
+        top, bottom = COLOURS[dress]
+        image[60:110, x : x + 40], image[110:180, x : x + 40] = top, bottom
+        image[40:60, x + 12 : x + 28] = (120, 140, 190)
+        found = sv.Detections(
+            xyxy=np.array([[x, 40, x + 40, 180]], dtype=np.float32),
+            confidence=np.array([0.9], dtype=np.float32),
+            class_id=np.array([0]),
+        )
+        people = pipeline.observe(Frame("gate", 0, start + step / RATE, image), found)
+        shown += [] if people.tracker_id is None else people.tracker_id.tolist()
+    return shown
+
+
+def rest(pipeline: CameraPipeline, start: float, seconds: float) -> None:
+    """Nobody is in the picture."""
+    for step in range(int(seconds * RATE)):
+        image = np.full((240, 320, 3), 115, dtype=np.uint8)
+        pipeline.observe(Frame("gate", 0, start + step / RATE, image), sv.Detections.empty())
+
+
+def spans(summaries: list[TrackSummary]) -> list[tuple[int, float, float]]:
+    return [(one.track, round(one.first_time, 1), round(one.last_time, 1)) for one in summaries]
+
+
+def test_somebody_who_comes_back_goes_on_under_their_number_as_one_person() -> None:
+    pipeline = camera()
+    assert set(walk(pipeline, 0.0, 3.0, 20, "red")) == {1}
+    rest(pipeline, 3.0, 4.0)
+    again = walk(pipeline, 7.0, 4.0, 90, "red")
+    assert again[-1] == 1
+    assert pipeline.ended() == []
+    assert spans(pipeline.finish()) == [(1, 0.0, 10.9)]
+
+
+def test_somebody_else_gets_a_number_of_their_own() -> None:
+    pipeline = camera()
+    walk(pipeline, 0.0, 3.0, 20, "red")
+    rest(pipeline, 3.0, 4.0)
+    assert 1 not in walk(pipeline, 7.0, 4.0, 90, "green")
+    assert [track for track, *_ in spans(pipeline.finish())] == [1, 2]
+
+
+def test_whoever_stays_away_is_written_down_once_memory_ends() -> None:
+    pipeline = camera(memory=5.0)
+    walk(pipeline, 0.0, 3.0, 20, "red")
+    rest(pipeline, 3.0, 4.5)
+    assert pipeline.ended() == []
+    rest(pipeline, 7.5, 2.0)
+    assert spans(pipeline.ended()) == [(1, 0.0, 2.9)]
+    assert pipeline.finish() == []
+    assert 1 not in walk(pipeline, 10.0, 4.0, 90, "red")
+
+
+def test_without_memory_a_track_ends_when_the_tracker_lets_go() -> None:
+    pipeline = camera(reattach=False)
+    walk(pipeline, 0.0, 3.0, 20, "red")
+    rest(pipeline, 3.0, 1.0)
+    assert spans(pipeline.ended()) == [(1, 0.0, 2.9)]
+
+
+def test_after_the_end_of_everything_numbers_go_on_and_nobody_is_remembered() -> None:
+    pipeline = camera()
+    walk(pipeline, 0.0, 3.0, 20, "red")
+    assert len(pipeline.finish()) == 1
+    assert 1 not in walk(pipeline, 4.0, 4.0, 40, "red")
