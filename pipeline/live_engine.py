@@ -18,7 +18,7 @@ from pipeline.recognition import SequenceModel, affordable
 from pipeline.recognition_worker import RecognitionWorker
 from pipeline.shedding import LoadShedder
 from pipeline.sinks.guarded import GuardedSink
-from pipeline.sources.clock import wall_clock
+from pipeline.sources.clock import system_clock_step, wall_clock
 from pipeline.sources.supervisor import CameraState, Health
 from pipeline.telemetry import Telemetry
 from pipeline.types import Frame, FrameResult, SourceInfo
@@ -32,6 +32,7 @@ ATTEMPTS = 3
 """Failures in a row of the detector, or of one camera's tracker, that end the run: it is no accident then."""
 SMALL_SHARE = 0.6
 """Long side of the detector's picture under the last relief, as a share of the usual one."""
+STEP_SECONDS = 2.0
 AWAY_SECONDS = 60.0
 """Without a frame for so long, a camera's tracks are over."""
 CLOSE_SECONDS = 1.5
@@ -74,6 +75,7 @@ class LiveEngine:
         self._wake = threading.Event()
         self._stopping = False
         self._detector_failures = 0
+        self._clock_reported = False
         self.lanes = [
             Lane(
                 source,
@@ -123,6 +125,7 @@ class LiveEngine:
                 self._dispatch()
                 self._shed()
                 self._end_forsaken_tracks()
+                self._watch_system_clock()
             completed = True
         finally:
             self._close(completed)
@@ -222,6 +225,16 @@ class LiveEngine:
             if not lane.abandoned and lane.info is not None and away > AWAY_SECONDS:
                 lane.abandoned = True
                 self._end_tracks(lane)
+
+    def _watch_system_clock(self) -> None:
+        """Capture times keep running evenly when the system's clock is set; then they no longer agree with it."""
+        step = system_clock_step()
+        if abs(step) > STEP_SECONDS and not self._clock_reported:
+            self._clock_reported = True
+            log.warning(
+                f"the system's clock was set by {step:+.0f} s; times go on as before until the run is started again",
+                extra={"event": "clock_step", "reason": "system_clock"},
+            )
 
     def _apply_readings(self) -> None:
         if self._worker is None:

@@ -22,6 +22,11 @@ def wall_clock(epoch: float = EPOCH) -> float:
     return epoch + system.monotonic()
 
 
+def system_clock_step() -> float:
+    """Seconds by which the system's clock has been set forward since the program started; less than 0: back."""
+    return system.time() - wall_clock()
+
+
 class CaptureClock:
     """Turns a camera's presentation times into epoch seconds that never run backwards.
 

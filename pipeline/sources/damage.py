@@ -5,25 +5,29 @@ from __future__ import annotations
 import logging
 import re
 
+LOSS = "RTP: missed"
 DAMAGE = re.compile(
-    r"RTP: missed|concealing|error while decoding|corrupt|[Mm]issing (reference|ref)|Could not find ref"
+    rf"{LOSS}|concealing|error while decoding|corrupt|[Mm]issing (reference|ref)|Could not find ref"
     r"|no frame!|non-existing|reference (picture )?(missing|frame)|Error (constructing|parsing|splitting)"
     r"|out of range|Invalid (NAL|level|data)|decode_slice_header|mmco: unref|PPS id|cabac|co located|First slice"
-    r"|undecodable NALU(?!: 39)"
+    r"|undecodable NALU(?!: (39|40))"
 )
 """What FFmpeg says when a packet was lost or a picture does not decode cleanly: the frames carry no such flag."""
 
 
 class DamageLog(logging.Handler):
-    """Counts the lines of FFmpeg's log that mean damage."""
+    """Counts the lines of FFmpeg's log that mean damage. losses: those of them that mean lost packets."""
 
     def __init__(self) -> None:
         super().__init__()
         self.events = 0
+        self.losses = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        if DAMAGE.search(record.getMessage()):
+        text = record.getMessage()
+        if DAMAGE.search(text):
             self.events += 1
+            self.losses += LOSS in text
 
 
 def watch_decoder_log() -> DamageLog:

@@ -48,6 +48,7 @@ class Reader:
         self._received = 0
         self._clock = CaptureClock()
         self._timed = True
+        self._lossy_start = False
 
     def serve(self) -> None:
         """Never returns: the process ends when the program hangs up."""
@@ -104,7 +105,9 @@ class Reader:
             self._enter("resolving")
             resolve(options.url)
             self._enter("opening")
+            losses = self._damage.losses
             container = open_stream(options)
+            self._lossy_start = self._damage.losses != losses
             opened = True
             limit = options.read_timeout
             try:
@@ -187,6 +190,8 @@ class Reader:
             pts = _seconds(packet.pts, packet.time_base) if self._timed else None
             lag = self._clock.lag(pts, arrival)
             at_once = waited < AT_ONCE_SECONDS
+            # What was read to find out about the stream comes at once, and where losses fell in it is not known.
+            self._lossy_start = self._lossy_start and at_once
             if lag > IMPLAUSIBLE_LAG and not at_once:
                 self._clock.distrust()
             if catching_up and packet.is_keyframe and lag < options.max_lag / 3:
@@ -198,7 +203,7 @@ class Reader:
                 self._outbox.dropped["decoder_behind"] += 1
                 continue
             self._enter("decoding")
-            yield packet, arrival, damage_before
+            yield packet, arrival, damage_before - self._lossy_start
 
 
 def _seconds(pts: int | None, time_base: Fraction | None) -> float | None:

@@ -56,14 +56,14 @@ def test_time_stamps_that_jump_are_repaired_and_counted(fake_camera: Any, live_r
 
 
 @pytest.mark.slow
-def test_lost_packets_never_show_as_torn_pictures(fake_camera: Any, live_run: Any) -> None:
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_lost_packets_never_show_as_torn_pictures(fake_camera: Any, live_run: Any, codec: str) -> None:
     # Damage shows: the capture time is painted along the upper and the lower edge, and tears apart.
-    camera = fake_camera("--gop", "5", "--bitrate", "600")
+    camera = fake_camera("--codec", codec, "--gop", "5", "--bitrate", "600", "--loss", "0.05")
     with live_run({"camera": camera.url()}, transport="udp") as run:
-        run.wait_live("camera")
-        camera.command("loss all 0.05")
-        time.sleep(12.0)
+        run.wait_live("camera", seconds=30.0)
+        time.sleep(7.0)
         health = run.engine.healths()["camera"]
     assert health.dropped["corrupt"] > 20
-    assert len(run.records["camera"].indices) > 10
+    assert len(run.records["camera"].indices) > 5
     assert run.records["camera"].torn == 0
