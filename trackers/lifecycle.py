@@ -184,8 +184,12 @@ def usable(detections: sv.Detections) -> tuple[np.ndarray, np.ndarray, np.ndarra
     boxes = np.asarray(detections.xyxy, dtype=np.float64).reshape(-1, 4)
     given = detections.confidence
     scores = np.ones(len(boxes)) if given is None else np.asarray(given, dtype=np.float64)
-    good = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & np.isfinite(scores)
-    order = np.lexsort((boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], scores))
+    x1, y1, x2, y2 = boxes.T
+    good = (x2 > x1) & (y2 > y1) & np.isfinite(scores)
+    finite = np.isfinite(boxes)
+    if not finite.all():
+        good &= finite.all(axis=1)
+    order = np.lexsort((y2, x2, y1, x1, scores))
     if not good.all():
         order = order[good[order]]
     return order, boxes[order], np.minimum(scores[order], 1.0)
