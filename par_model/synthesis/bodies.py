@@ -6,6 +6,7 @@ Axes are anny's: metres, z up, a person faces -y, the person's left is +x.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,9 +170,12 @@ def _bake(folder: Path) -> None:
         faces=_skin_faces(model.faces.numpy()),
         cell=cells,
     )
-    if (folder / "shared.npz").exists():  # another process was quicker
-        return
-    partial.replace(folder)
+    try:
+        partial.replace(folder)
+    except OSError:  # another process was quicker
+        shutil.rmtree(partial)
+        if not (folder / "shared.npz").exists():
+            raise
 
 
 def _phenotype(rng: np.random.Generator, age: str, gender: str) -> dict[str, float]:
