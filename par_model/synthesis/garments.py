@@ -108,7 +108,7 @@ class Wardrobe:
             out = normals(positions, faces)
             amount = ease + loose * np.clip((WAIST + 0.25 - canon[:, 2]) / 0.3, 0, 1)
             positions = positions + out * amount[:, None]
-        return Layer(positions, canon, arm, skin, faces, material)
+        return Layer(positions, canon, arm, skin, faces, material, closed=True)
 
     def hidden(self, piece: Piece, sleeve: float = 9.0, hem: float = -9.0) -> np.ndarray:
         """(V,) boolean: body vertices under the part of a piece that its cuts leave."""

@@ -24,7 +24,7 @@ class Layer:
 
     positions (N, 3) metres; canon (N, 3) the same point on the average adult (for cuts and patterns); arm (N,)
     0 at the shoulder, 1 elbow, 2 wrist, negative off the arm; skin: which bones move it; faces (F, 4); material
-    number.
+    number; closed: seen from outside only, so that its far side need not be drawn.
     """
 
     positions: np.ndarray
@@ -33,6 +33,7 @@ class Layer:
     skin: Skinning
     faces: np.ndarray
     material: int
+    closed: bool = False
 
 
 def normals(positions: np.ndarray, faces: np.ndarray) -> np.ndarray:

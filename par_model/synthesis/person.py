@@ -19,11 +19,15 @@ SKIN = 0  # material number of the body
 
 @dataclass(frozen=True)
 class PersonMesh:
-    """What the renderer draws: vertices (N,) of VERTEX, triangle indices (3F,), the materials by number."""
+    """What the renderer draws: vertices (N,) of VERTEX, triangle indices (3F,), the materials by number.
+
+    closed: how many of the indices, from the first, belong to surfaces seen from outside only.
+    """
 
     vertices: np.ndarray
     indices: np.ndarray
     materials: tuple[Material, ...]
+    closed: int
 
 
 def assemble(
@@ -45,10 +49,10 @@ def assemble(
     faces = faces[~hidden[faces].all(1)]
     bare = Layer(
         body.vertices[:SKIN_VERTICES], bank.mean[:SKIN_VERTICES], arm[:SKIN_VERTICES],
-        skin, faces, SKIN,
+        skin, faces, SKIN, closed=True,
     )  # fmt: skip
-    parts, indices, start = [], [], 0
-    for layer in [bare, *layers]:
+    parts, indices, start, closed = [], [], 0, 0
+    for layer in sorted([bare, *layers], key=lambda layer: not layer.closed):
         used, renumbered = np.unique(layer.faces, return_inverse=True)
         part = np.zeros(len(used), VERTEX)
         part["position"] = layer.positions[used]
@@ -57,8 +61,8 @@ def assemble(
         part["joints"], part["weights"] = layer.skin.bones[used], layer.skin.weights[used]
         parts.append(part)
         quads = renumbered.reshape(-1, 4).astype(np.uint32) + start
-        indices.append(quads[:, [0, 1, 2]])
         split = quads[:, 2] != quads[:, 3]
-        indices.append(quads[split][:, [0, 2, 3]])
+        indices += [quads[:, [0, 1, 2]], quads[split][:, [0, 2, 3]]]
         start += len(used)
-    return PersonMesh(np.concatenate(parts), np.concatenate(indices).reshape(-1), materials)
+        closed += layer.closed * 3 * (len(quads) + int(split.sum()))
+    return PersonMesh(np.concatenate(parts), np.concatenate(indices).reshape(-1), materials, closed)

@@ -56,12 +56,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class UploadedMesh:
-    """A person's vertices and indices on the device, with the materials and the look."""
+    """A person's vertices and indices on the device, with the materials, the look and PersonMesh.closed."""
 
     array: Any
     buffers: tuple[Any, ...]
     materials: tuple[Material, ...]
     look: Look
+    closed: int
 
     def release(self) -> None:
         """Give the buffers back."""
@@ -170,7 +171,7 @@ class Renderer:
             [(vertices, "3f 3f 3f 1f 1f 4u1 4f1", *(VERTEX.names or ()))],
             index_buffer=indices,
         )  # fmt: skip
-        return UploadedMesh(array, (vertices, indices), mesh.materials, look)
+        return UploadedMesh(array, (vertices, indices), mesh.materials, look, mesh.closed)
 
     def draw(
         self,
@@ -234,7 +235,12 @@ class Renderer:
             capsule_b=figure.capsules[:, 1], first=first, second=second, surface=surface, cut=cut,
             hair_colour=look.hair, scalp=(*look.scalp, 0.0), seed=look.seed, identity=float(figure.identity),
         )  # fmt: skip
-        figure.mesh.array.render()
+        # Half of a body faces away; not shading it saves a third of the time.
+        array, closed = figure.mesh.array, figure.mesh.closed
+        self.gl.enable(self._moderngl.CULL_FACE)
+        array.render(vertices=closed)
+        self.gl.disable(self._moderngl.CULL_FACE)
+        array.render(vertices=array.vertices - closed, first=closed)
 
     def _target(self, size: tuple[int, int]) -> tuple[Any, Any, Any]:
         if size not in self._targets:
