@@ -160,7 +160,7 @@ class Calibration(Settings):
 
 
 class Run(Settings):
-    """A whole training run. out: folder of logs, plots, state and `best.safetensors`."""
+    """A whole training run. out: folder of logs, plots, state and `best.safetensors`; half: store that in fp16."""
 
     name: str
     attributes: str = "mars"
@@ -170,6 +170,7 @@ class Run(Settings):
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: Annotated[int, Field(ge=1)] | None = None
+    half: bool = False
     save_every: Annotated[float, Field(gt=0.0)] = 60.0
     data: Data
     model: Model = Model()

@@ -90,6 +90,6 @@ def finish(bench: Bench, progress: Progress, path: Path) -> Path:
         "marginals": run.calibration.marginals,
         "log": progress.rows[-1:],
     }
-    save(model, path, metadata={"training": summary})
+    save(model, path, metadata={"training": summary}, half=run.half)
     bench.report.finish()
     return path
