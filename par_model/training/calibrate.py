@@ -22,7 +22,7 @@ def calibrate(model: VTFPAR, logits: np.ndarray, labels: np.ndarray, settings: C
     A binary group gets a slope and an offset (Platt 1999) under which its probability holds where
     `settings.marginals` says how many positives there are: rows are weighted as if the validation set had
     that many. The offset goes into the head, the slope is the temperature, and the threshold is where F1 is
-    best under the same weights. A one-of group gets a temperature.
+    best under the same weights, but not under `settings.least`. A one-of group gets a temperature.
     """
     numbers: dict[str, GroupNumbers] = {}
     offsets = np.zeros(logits.shape[1], dtype=np.float32)
@@ -37,7 +37,8 @@ def calibrate(model: VTFPAR, logits: np.ndarray, labels: np.ndarray, settings: C
             temperature, offset = fit_platt(scores[:, 0], wanted[:, 0], weights)
             offsets[columns.start] = offset
             probabilities = 1.0 / (1.0 + np.exp(-(scores[:, 0] + offset) / temperature))
-            numbers[group.name] = _band(best_threshold(probabilities, wanted[:, 0], weights), temperature, settings)
+            threshold = max(settings.least, best_threshold(probabilities, wanted[:, 0], weights))
+            numbers[group.name] = _band(threshold, temperature, settings)
         else:
             numbers[group.name] = GroupNumbers(fit_temperature(scores, wanted), 0.0, settings.one_of)
     with torch.no_grad():

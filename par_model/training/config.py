@@ -151,11 +151,14 @@ class Calibration(Settings):
 
     marginals: share of positives a binary group is expected to have where the model will run; generated
     people carry bags and hats far more often than real ones, and thresholds fitted to them would find too
-    many. band: half the width of the zone about the threshold in which the model abstains.
+    many. band: half the width of the zone about the threshold in which the model abstains. least: no binary
+    threshold lies lower, wherever F1 is best, so that nothing unlikely is claimed. one_of: the least
+    probability at which a one-of group names its best attribute.
     """
 
     marginals: dict[str, Annotated[float, Field(gt=0.0, lt=1.0)]] = {}
     band: Annotated[float, Field(ge=0.0, lt=0.4)] = 0.05
+    least: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.4
     one_of: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.4
 
 

@@ -295,6 +295,18 @@ def test_the_threshold_is_where_f1_is_best() -> None:
     assert best_threshold(probabilities, positive, np.ones(6)) == pytest.approx(0.5)
 
 
+def test_no_binary_threshold_lies_under_the_least_that_is_allowed(people: Path, tmp_path: Path) -> None:
+    report = Report(tmp_path, quiet=True)
+    stage = {"name": "side", "learns": "side", "epochs": 1, "batch": 32}
+    thresholds = []
+    for least in (0.0, 0.7):
+        run = tiny_run(people, tmp_path, stages=[stage], calibration={"least": least, "marginals": {"hat": 0.05}})
+        group = load(train(run, report=report)).schema["hat"]
+        thresholds.append((group.below + group.above) / 2)
+    assert thresholds[0] < 0.7, "a model that has learnt nothing calls everybody hatted to find the few"
+    assert thresholds[1] == pytest.approx(0.7, abs=1e-3)
+
+
 def test_temperature_of_an_overconfident_softmax_is_above_one() -> None:
     generator = np.random.default_rng(0)
     scores = generator.normal(size=(4000, 5))
