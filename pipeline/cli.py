@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -136,6 +137,8 @@ def main() -> None:
     debug = "--debug" in sys.argv
     try:
         code = app(standalone_mode=False)
+        # Python looks through everything torch has loaded for garbage before it ends: seconds on a busy machine.
+        gc.freeze()
         raise SystemExit(code if isinstance(code, int) else 0)
     except SidewalkError as error:
         if debug:
@@ -154,7 +157,9 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"sidewalk: {' '.join(message.split())}", file=sys.stderr)
+    from pipeline.sources.url import redact
+
+    print(f"sidewalk: {redact(' '.join(message.split()))}", file=sys.stderr)
     raise SystemExit(code)
 
 

@@ -310,5 +310,6 @@ class LiveEngine:
         for lane in self.lanes:
             for sink in lane.sinks:
                 sink.join(deadline - time.monotonic())
+        deadline = time.monotonic() + 1.0
         for lane in self.lanes:
-            lane.source.close(1.0)
+            lane.source.close(max(0.0, deadline - time.monotonic()))
