@@ -106,7 +106,9 @@ def source_name(url: str) -> str:
     from urllib.parse import urlsplit
 
     if "://" in url:
-        parts = urlsplit(url)
+        # A password may hold, unescaped, the signs that divide an address; none of it may become a name.
+        scheme, _, rest = url.partition("://")
+        parts = urlsplit(f"{scheme}://{rest.rpartition('@')[2]}")
         tail = parts.path.strip("/").replace("/", "-")
         return "-".join(part for part in (parts.hostname or "camera", tail) if part)
     if url.startswith("webcam:"):

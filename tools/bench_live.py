@@ -33,7 +33,7 @@ def live(
 
     All watch one fake camera at the same time; the capture time is painted into its pictures.
     """
-    with _camera("--fps", str(fps), "--source", source) as urls:
+    with _Camera("--fps", str(fps), "--source", source) as urls:
         rows = _side_by_side(urls[0], seconds, consumer)
     print(f"\n{fps} fps camera, consumer {consumer:g} s a frame, {seconds:g} s; delay in milliseconds")
     print(f"{'':34}{'frames':>7}{'p50':>9}{'p95':>9}{'p99':>9}{'1st half':>10}{'2nd half':>10}{'MB':>7}")
@@ -56,7 +56,7 @@ def soak(
     """Memory of a whole live run over a long time: resident megabytes an hour, after a warm-up."""
     samples: list[tuple[float, float, float, int]] = []
     arguments = ["--cameras", str(cameras), "--fps", str(fps), "--source", source]
-    with _camera(*arguments) as urls:
+    with _Camera(*arguments) as urls:
         command = [sys.executable, "-m", "pipeline", "run", *urls, "--out", str(out.resolve())]
         for setting in [*(settings or []), "live.segment_minutes=2", "live.retry_longest=2"]:
             command += ["--set", setting]
@@ -106,7 +106,7 @@ class _Urls(list[str]):
         self.process.stdin.flush()
 
 
-class _camera:
+class _Camera:
     """A fake camera for the length of a `with` block."""
 
     def __init__(self, *arguments: str) -> None:

@@ -21,7 +21,8 @@ class Failure:
 REMEDIES = {
     "auth": "the camera rejects the user or password; correct the URL (or the environment variable it comes from)",
     "refused": "nothing listens at that address and port; check both, and that the camera's RTSP service is on",
-    "unknown_host": "the host name is not known; check the spelling and the DNS server",
+    "unknown_host": "the host name is not known; check the spelling and the DNS server, and write / # ? in a password "
+    "as %2F %23 %3F",
     "unreachable": "no route to the camera; check the cable, the switch and the address",
     "not_found": "the camera has no stream of that name; check the path of the URL",
     "timeout": "the camera accepts the connection but does not answer in time; restart it if this goes on",

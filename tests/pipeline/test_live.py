@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.build import source_name
 from pipeline.config import CameraConfig, Config
 from pipeline.live import publish_address, run_live
 from pipeline.sinks.rotating import RotatingSink, TrackLinesSink
@@ -23,6 +24,11 @@ from pipeline.types import SidewalkError, TrackSummary
 )
 def test_every_camera_publishes_to_an_address_of_its_own(template: str, several: bool, address: str) -> None:
     assert publish_address(template, "gate", several) == address
+
+
+def test_no_part_of_a_password_becomes_a_camera_s_name() -> None:
+    assert source_name("rtsp://user:p@ss/w#rd@192.0.2.1:554/stream1") == "192.0.2.1-stream1"
+    assert source_name("rtsp://192.0.2.1/a/b") == "192.0.2.1-a-b"
 
 
 def test_a_recording_beside_a_live_camera_is_an_error_that_says_so(tmp_path: Path) -> None:
