@@ -45,11 +45,13 @@ def print_tables(scores: Mapping[str, Any], console: Console) -> None:
 
 def draw_calibration(predictions: Predictions, path: Path) -> None:
     """Share right over confidence, one line a group; on the diagonal a probability means what it says."""
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     schema = predictions.schema
     figure = Figure(figsize=(7.0, 6.0), layout="constrained")
     axis = figure.subplots()
+    axis.set_prop_cycle(color=colormaps["tab20"].colors)  # type: ignore[attr-defined]
     axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle="--")
     for group in schema.groups:
         columns = schema.slices[group.name]

@@ -127,6 +127,7 @@ class Report:
 
 def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
     """Loss, and score of each group, over the epochs of every stage."""
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     stages = list(dict.fromkeys(row["stage"] for row in rows))
@@ -138,6 +139,7 @@ def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
         epochs = [row["epoch"] for row in part]
         axes[0][column].plot(epochs, [row["loss"] for row in part], color="black")
         axes[0][column].set(title=stage, ylabel="training loss")
+        axes[1][column].set_prop_cycle(color=colormaps["tab20"].colors)  # type: ignore[attr-defined]
         for name in (name for name in part[0] if name not in skipped):
             axes[1][column].plot(epochs, [row.get(name) for row in part], linewidth=0.8, label=name)
         axes[1][column].plot(epochs, [row["score"] for row in part], color="black", linewidth=2.0, label="mean")
