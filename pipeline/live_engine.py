@@ -71,6 +71,8 @@ class LiveEngine:
         self._policy = policy
         self._shedder = LoadShedder(max_delay)
         self._image_size = detector.image_size
+        # A CPU takes as long for a batch as for its pictures one after the other.
+        self._together = not detector.device.lower().endswith("cpu")
         self._observer = observer
         self._wake = threading.Event()
         self._stopping = False
@@ -85,7 +87,7 @@ class LiveEngine:
             )
             for source in sources
         ]
-        self._gathering = Gathering(self.lanes, batch_window, self._wake)
+        self._gathering = Gathering(self.lanes, batch_window if self._together else 0.0, self._wake)
         self._worker: RecognitionWorker | None = None
         if recognizer is not None:
             self._worker = RecognitionWorker(
@@ -131,14 +133,20 @@ class LiveEngine:
             self._close(completed)
 
     def _process(self, batch: list[Lane]) -> None:
-        frames = [lane.frame for lane in batch if lane.frame is not None]
-        found = self._detect(frames)
-        for lane, frame, detections in zip(batch, frames, found):
-            lane.frame = None
-            self._finish_frame(lane, frame, detections)
+        """Detect together where the device gains from it; else one by one, so that nobody waits for the others."""
+        oldest_first = sorted(batch, key=lambda lane: lane.frame.time if lane.frame else 0.0)
+        for lanes in [oldest_first] if self._together else [[lane] for lane in oldest_first]:
+            frames = [lane.frame for lane in lanes if lane.frame is not None]
+            found = self._detect(frames)
+            for lane in lanes:
+                lane.frame = None
+                if found is None:
+                    lane.meter.dropped["detector_failed"] += 1
+            for lane, frame, detections in zip(lanes, frames, found or []):
+                self._finish_frame(lane, frame, detections)
 
-    def _detect(self, frames: list[Frame]) -> list[sv.Detections]:
-        """People of each frame; nothing where the detector failed, until it failed too often."""
+    def _detect(self, frames: list[Frame]) -> list[sv.Detections] | None:
+        """People of each frame; None where the detector failed, until it failed too often."""
         try:
             with self._telemetry.measure("detect"):
                 found = self._detector.detect([frame.image for frame in frames])
@@ -147,11 +155,7 @@ class LiveEngine:
             log.exception("the detector failed", extra={"event": "detector_failed", "reason": type(error).__name__})
             if self._detector_failures >= ATTEMPTS:
                 raise
-            for lane in self.lanes:
-                if lane.frame is not None:
-                    lane.meter.dropped["detector_failed"] += 1
-                    lane.frame = None
-            return []
+            return None
         self._detector_failures = 0
         return found
 

@@ -157,6 +157,16 @@ def test_frames_of_several_cameras_are_detected_together() -> None:
     assert min(counts) > 0.8 * max(counts)
 
 
+def test_on_a_cpu_every_frame_is_detected_by_itself() -> None:
+    detector = Box(0.02)
+    detector.device = "openvino:cpu"
+    engine, kept = build([Ticking("a"), Ticking("b"), Ticking("c")], detector)
+    engine.run(1.5)
+    counts = [len(kept[name].results) for name in "abc"]
+    assert set(detector.batches) == {1}
+    assert min(counts) > 0.8 * max(counts)
+
+
 def test_nobody_waits_for_a_camera_that_stalled() -> None:
     steady, stalled = Ticking("steady"), Ticking("stalled")
     engine, kept = build([steady, stalled], Box(), batch_window=0.5)
