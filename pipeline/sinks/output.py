@@ -13,8 +13,8 @@ from pipeline.types import SidewalkError
 PARTIAL = ".partial"
 
 RESULTS = ("overlay.mp4", "frames.jsonl", "tracks.jsonl", "tracks.csv", "mot.txt", "run.json")
-SEGMENTS = ("overlay-[0-9]*.mp4", "frames-[0-9]*.jsonl")
-"""Files of a long live run, one a stretch of time."""
+SEGMENTS = ("overlay-[0-9]*.mp4", "frames-[0-9]*.jsonl", "tracks-[0-9]*.jsonl", "mot-[0-9]*.txt", "events.jsonl*")
+"""Files of a long live run, one a stretch of time, and its log."""
 
 
 def prepare_output(folder: str | Path, overwrite: bool = False) -> Path:
