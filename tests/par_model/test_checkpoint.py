@@ -128,6 +128,7 @@ class Intruder:
         return os.mkdir, (str(self.trace),)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_code_in_a_pickle_never_runs(tmp_path: Path) -> None:
     trace = tmp_path / "it-ran"
     zipped, plain = tmp_path / "evil.pth", tmp_path / "plain.pth"

@@ -188,9 +188,7 @@ def test_a_public_checkpoint_is_written_back_as_it_was(
     classifier, _ = split(weights(size, dataset))
     halved = {
         n: t.half()
-        if n.startswith("clip_visual")
-        and t.ndim > 1
-        and ("attn" in n or "mlp" in n or "conv1" in n)
+        if (n.startswith("clip_visual") and t.ndim > 1 and ("attn" in n or "mlp" in n or "conv1" in n))
         or (n.startswith("clip_visual") and n.endswith("bias") and ("attn" in n or "mlp" in n))
         else t
         for n, t in classifier.items()
@@ -227,7 +225,7 @@ def test_training_steps_equal_the_public_code(golden: Path, recipe: ModuleType, 
             np.testing.assert_allclose(model.head.norm.running_mean, stored["bn_running_mean_1"], atol=1e-4)
             np.testing.assert_allclose(model.head.norm.running_var, stored["bn_running_var_1"], atol=1e-4)
         optimiser.step()
-        assert abs(float(loss) - stored["losses"][step]) < 1e-3
+        assert abs(loss.item() - stored["losses"][step]) < 1e-3
     with torch.no_grad():
         assert gap(model.eval()(frames), stored["logits_eval_after4"]) < 0.1
 
