@@ -11,6 +11,7 @@ demo: $(VENV)/.installed-run
 	$(BIN)/sidewalk demo
 
 test: $(VENV)/.installed-dev
+	sh tests/setup_system.sh
 	$(BIN)/python -m pytest
 
 quick: $(VENV)/.installed-dev
