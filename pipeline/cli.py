@@ -82,12 +82,15 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("results/demo"),
     config: ConfigFile = None,
     overrides: Overrides = None,
+    photographs: Annotated[
+        bool, typer.Option("--photographs", help="Real people in photographs, instead of the generated street.")
+    ] = False,
 ) -> None:
     """Run the whole pipeline on a clip that ships with it; needs no network once the weights are there."""
     from pipeline.config import load_config
     from pipeline.demo import run_demo
 
-    run_demo(out, load_config(config, overrides or []))
+    run_demo(out, load_config(config, overrides or []), photographs)
 
 
 @app.command()
