@@ -50,7 +50,9 @@ def run(
     if not cameras:
         raise SidewalkError("no source given; name a file, a folder, an rtsp:// address or webcam:0")
     started = time.time()
-    opened = [] if any(is_camera(camera.url) for camera in cameras) else open_recordings(config, cameras)
+    # An http:// camera of the configuration may be away just now; one on the command line is asked what it is.
+    live = any(is_camera(camera.url) for camera in cameras) or any("://" in camera.url for camera in config.cameras)
+    opened = [] if live else open_recordings(config, cameras)
     if not opened or any(source.info.live for source in opened):
         from pipeline.live import run_live
 
@@ -148,6 +150,7 @@ def load_models(config: Config) -> Models:
             iou=config.detector.iou,
             image_size=config.detector.image_size,
             threads=config.threads,
+            precision=config.detector.precision,
         )
     return Models(detector, recognizer)
 

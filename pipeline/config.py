@@ -34,6 +34,8 @@ class DetectorConfig(Section):
     """Lowest score that reaches the tracker, whose second stage uses weak boxes of known people."""
     iou: float = Field(0.7, gt=0, le=1)
     image_size: int = Field(640, ge=64, multiple_of=32)
+    precision: Literal["full", "fast"] = "full"
+    """ONNX models: `fast` lets the hardware use bfloat16, TF32 or FP16; boxes and scores then differ slightly."""
 
 
 class TrackerConfig(Section):
