@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -236,6 +238,21 @@ def test_dry_run_prints_the_configuration_and_touches_nothing(
     assert not (tmp_path / "out").exists()
 
 
+@contextlib.contextmanager
+def running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that listens to Ctrl-C even where this one, in the background of a script, does not."""
+    process = subprocess.Popen(
+        command,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_ctrl_c_leaves_files_that_can_be_read_and_exits_130(clip: Path, tmp_path: Path) -> None:
     long = tmp_path / "long.txt"
     long.write_text("".join(f"file '{clip}'\n" for _ in range(40)))
@@ -249,15 +266,15 @@ def test_ctrl_c_leaves_files_that_can_be_read_and_exits_130(clip: Path, tmp_path
                 writer.mux(packet)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "pipeline", "run", str(video), "--out", str(out)]
-    process = subprocess.Popen(command, env=os.environ | {"PYTHONUNBUFFERED": "1"})
-    partial = out / "frames.jsonl.partial"
-    deadline = time.monotonic() + 90
-    while not (partial.exists() and partial.stat().st_size > 0) and time.monotonic() < deadline:
-        assert process.poll() is None
-        time.sleep(0.2)
-    time.sleep(1)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130
+    with running(command) as process:
+        partial = out / "frames.jsonl.partial"
+        deadline = time.monotonic() + 90
+        while not (partial.exists() and partial.stat().st_size > 0) and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.2)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
     assert {path.name for path in out.iterdir()} == FILES
     processed = len(lines(out / "frames.jsonl"))
     with av.open(str(out / "overlay.mp4")) as overlay:
