@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.synthesize import app as synthesize_app
 from pipeline.types import SidewalkError
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The detector weights Sidewalk knows.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+app.add_typer(synthesize_app, name="synthesize")
 
 Sources = Annotated[
     list[str] | None,
