@@ -133,6 +133,13 @@ def _write(
         )
     assert program is not None
     graph = program.model_proto
+    # The exporter notes the source lines, with their paths on this machine, beside every node and value.
+    for part in (*graph.graph.node, *graph.graph.value_info, *graph.graph.input, *graph.graph.output, graph.graph):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    for function in graph.functions:
+        for node in function.node:
+            node.ClearField("metadata_props")
     onnx.helper.set_model_props(graph, description)
     partial = path.with_suffix(".partial")
     onnx.save(graph, partial)

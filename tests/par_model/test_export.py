@@ -190,3 +190,9 @@ def test_smaller_graphs_hold_their_gate(small_model: VTFPAR, shared: Path, tmp_p
     features = recognizer.encode(crops)
     assert features[0].tokens.dtype == (np.float16 if precision == "fp16" else np.float32)
     assert recognizer.recognize([features]).shape == (1, 43)
+
+
+def test_graphs_hold_no_path_of_the_machine_that_wrote_them() -> None:
+    folder = Path(par_model.__file__).parent / "weights" / "default"
+    for path in folder.glob("*.onnx"):
+        assert b".py" not in path.read_bytes(), path
