@@ -26,7 +26,7 @@ Observer = Callable[[SourceInfo, FrameResult], None]
 
 @dataclass(slots=True)
 class CameraReport:
-    """What became of one source. time: seconds of capture time covered."""
+    """What became of one source."""
 
     info: SourceInfo
     frames_read: int = 0
