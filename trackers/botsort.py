@@ -34,7 +34,7 @@ class BotSort(ByteTrack):
 
     def _compensate(self, boxes: np.ndarray, frame: np.ndarray | None) -> None:
         if self._camera is not None and frame is not None:
-            motion.warp(self._tracks["state"], self._camera.update(frame, boxes))
+            motion.warp(self._states, self._camera.update(frame, boxes))
 
     def reset(self) -> None:
         """Forget every track and the last picture; ids go on from where they were."""

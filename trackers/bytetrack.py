@@ -6,7 +6,7 @@ import numpy as np
 
 from trackers import motion
 from trackers.association import iou
-from trackers.lifecycle import NOBODY, ArrayTracker, duplicates, pair
+from trackers.lifecycle import NOBODY, ArrayTracker, pair
 
 
 class ByteTrack(ArrayTracker):
@@ -31,16 +31,15 @@ class ByteTrack(ArrayTracker):
         duplicate: float = 0.85,
         boxes: str = "measured",
     ) -> None:
-        super().__init__(lost_seconds, motion.Noise(), boxes)
+        super().__init__(lost_seconds, motion.Noise(), boxes, duplicate)
         self.high, self.low, self.new = high, low, new
         self.similarity, self.low_similarity, self.new_similarity = similarity, low_similarity, new_similarity
-        self.duplicate = duplicate
 
     def _step(self, boxes: np.ndarray, scores: np.ndarray, dt: float, frame: np.ndarray | None) -> np.ndarray:
-        tracks = self._tracks
-        motion.predict(tracks["state"], dt, self.noise)
+        tracks, measured = self._tracks, motion.to_centre(boxes)
+        motion.predict(self._states, dt, self.noise)
         self._compensate(boxes, frame)
-        overlap = iou(motion.to_corners(tracks["state"][:, motion.VALUE]), boxes)
+        overlap = iou(motion.to_corners(self._states[motion.VALUE]), boxes)
         fused = overlap * scores
         strong = scores >= self.high
         known = tracks["id"] > 0
@@ -53,17 +52,11 @@ class ByteTrack(ArrayTracker):
         pair(owner, ~known, strong & (owner < 0), fused, self.new_similarity)
 
         matched = (owner >= 0).nonzero()[0]
-        self._see(owner[matched], boxes[matched])
+        self._see(owner[matched], measured[:, matched])
         born = ((owner < 0) & (scores >= max(self.new, self.high))).nonzero()[0]
         # Whoever is there when nobody was needs no second sight.
-        owner[born] = self._start(boxes[born], confirmed=not len(tracks))
+        owner[born] = self._start(measured[:, born], confirmed=not len(tracks))
         return owner
 
     def _compensate(self, boxes: np.ndarray, frame: np.ndarray | None) -> None:
         """Move the predicted states along with the camera; ByteTrack takes it to stand still."""
-
-    def _retire(self) -> None:
-        super()._retire()
-        in_sight = self._tracks["seen"] == self._clock
-        if not in_sight.all():
-            self._keep(~duplicates(self._tracks, in_sight, self.duplicate))

@@ -48,30 +48,29 @@ class PictureMotion:
         return warp
 
 
-def crowd_shift(predicted: np.ndarray, boxes: np.ndarray, reach: float = 0.5) -> np.ndarray:
+def crowd_shift(predicted: np.ndarray, measured: np.ndarray, reach: float = 0.5) -> np.ndarray:
     """How far the picture moved, judged by people alone: (2,) pixels in x and y.
 
     Where most people appear displaced from their predictions by the same step, it was the camera that moved.
-    predicted: (T, 4) where the people in sight a moment ago should be; boxes: (N, 4) where people are; both
-    as centre x, centre y, width, height. reach: farthest step, in box heights.
+    predicted: (4, T) where the people in sight a moment ago should be; measured: (4, N) where people are;
+    both as centre x, centre y, width, height. reach: farthest step, in box heights.
     Each component is the median step of mutually nearest pairs, and 0 unless it exceeds their spread.
     """
     still = np.zeros(2)
-    if min(len(predicted), len(boxes)) < FEWEST:
+    if min(predicted.shape[1], measured.shape[1]) < FEWEST:
         return still
-    x, y, _, height = predicted.T[:, :, None]
-    step_x, step_y = boxes[:, 0] - x, boxes[:, 1] - y
-    low, high = np.minimum(height, boxes[:, 3]), np.maximum(height, boxes[:, 3])
-    distance = (step_x * step_x + step_y * step_y) / (low * low)
+    step_x, step_y = step = measured[:2, None] - predicted[:2, :, None]
+    tall, now_tall = predicted[3, :, None], measured[3]
+    low = np.minimum(tall, now_tall)
     # People keep their height between two frames; a neighbour rarely has the same.
-    distance[(distance > reach * reach) | (low < 0.8 * high)] = np.inf
+    same = low >= 0.8 * np.maximum(tall, now_tall)
+    distance = np.where(same, (step_x * step_x + step_y * step_y) / (low * low), np.inf)
     nearest, back = distance.argmin(axis=1), distance.argmin(axis=0)
-    rows = np.arange(len(predicted))
-    mutual = rows[(back[nearest] == rows) & np.isfinite(distance[rows, nearest])]
-    if len(mutual) < FEWEST:
+    rows = np.arange(len(nearest))
+    mutual = (back[nearest] == rows) & (distance[rows, nearest] <= reach * reach)
+    steps = step[:, rows[mutual], nearest[mutual]]
+    if steps.shape[1] < FEWEST:
         return still
-    pairs = mutual, nearest[mutual]
-    steps = np.stack([step_x[pairs], step_y[pairs]], axis=1)
     common = motion.median(steps)
-    spread = motion.median(np.abs(steps - common))
+    spread = motion.median(np.abs(steps - common[:, None]))
     return np.where(np.abs(common) > spread, common, 0.0)

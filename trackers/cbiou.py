@@ -35,11 +35,11 @@ class CBIoU(ArrayTracker):
         self.high, self.small, self.large, self.similarity = high, small, large, similarity
 
     def _step(self, boxes: np.ndarray, scores: np.ndarray, dt: float, frame: np.ndarray | None) -> np.ndarray:
-        tracks = self._tracks
+        tracks, measured = self._tracks, motion.to_centre(boxes)
         trail, times = tracks["trail"], tracks["times"]
         span = np.maximum(times[:, 0] - times[:, -1], 1e-9)[:, None]
         velocity = (trail[:, 0] - trail[:, -1]) / span
-        predicted = tracks["box"] + velocity * (self._clock - tracks["seen"])[:, None]
+        predicted = trail[:, 0] + velocity * (self._clock - tracks["seen"])[:, None]
         # A box that shrank for a while must not turn inside out.
         predicted[:, 2:] = np.maximum(predicted[:, 2:], predicted[:, :2] + 1)
         strong = scores >= self.high
@@ -50,18 +50,18 @@ class CBIoU(ArrayTracker):
             free[owner[owner >= 0]] = False
 
         matched = (owner >= 0).nonzero()[0]
-        self._see(owner[matched], boxes[matched])
-        self._remember(owner[matched])
+        self._see(owner[matched], measured[:, matched])
+        self._remember(owner[matched], boxes[matched])
         born = ((owner < 0) & strong).nonzero()[0]
-        owner[born] = rows = self._start(boxes[born], confirmed=not len(tracks))
+        owner[born] = rows = self._start(measured[:, born], confirmed=not len(tracks))
         self._tracks["trail"][rows] = boxes[born][:, None]
         self._tracks["times"][rows] = self._clock
         return owner
 
-    def _remember(self, rows: np.ndarray) -> None:
+    def _remember(self, rows: np.ndarray, boxes: np.ndarray) -> None:
         """Push the newest observation of the tracks at `rows` onto their trails."""
-        tracks = self._tracks
-        tracks["trail"][rows, 1:] = tracks["trail"][rows, :-1]
-        tracks["times"][rows, 1:] = tracks["times"][rows, :-1]
-        tracks["trail"][rows, 0] = tracks["box"][rows]
-        tracks["times"][rows, 0] = tracks["seen"][rows]
+        trail, times = self._tracks["trail"], self._tracks["times"]
+        trail[rows, 1:] = trail[rows, :-1]
+        times[rows, 1:] = times[rows, :-1]
+        trail[rows, 0] = boxes
+        times[rows, 0] = self._clock

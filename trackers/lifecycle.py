@@ -16,19 +16,16 @@ if TYPE_CHECKING:
 FIELDS: list[tuple[Any, ...]] = [
     ("id", np.int64),
     ("seen", np.float64),
-    ("born", np.float64),
     ("hits", np.int64),
-    ("box", np.float64, 4),
-    ("state", np.float64, (5, 4)),
 ]
-"""One row a track. id: 0 until the track is confirmed; seen, born: seconds on the tracker's own clock;
-hits: detections so far; box: the last measured x1 y1 x2 y2; state: see `motion`."""
+"""One row a track. id: 0 until the track is confirmed; seen: when last, in seconds on the tracker's own clock;
+hits: detections so far."""
 
 NOBODY = -1
 
 
 class ArrayTracker:
-    """A table of tracks that an algorithm advances by overriding `_step`.
+    """Tracks that an algorithm advances by overriding `_step`: a table of facts (T,), and states (5, 4, T).
 
     Time only moves forward here: a timestamp earlier than the last one counts as no time passed, unless it
     lies more than `lost_seconds` back, which, like a gap of that length, ends every track.
@@ -36,11 +33,14 @@ class ArrayTracker:
 
     boxes: "measured" returns the detector's boxes, "filtered" the motion filter's, which shake less and lie
     closer to the person where the detector is noisy.
+    duplicate: IoU above which a lost track and one in sight are the same person; 1 keeps both.
     """
 
     fields: ClassVar[list[tuple[Any, ...]]] = FIELDS
 
-    def __init__(self, lost_seconds: float, noise: motion.Noise, boxes: str = "measured") -> None:
+    def __init__(
+        self, lost_seconds: float, noise: motion.Noise, boxes: str = "measured", duplicate: float = 1.0
+    ) -> None:
         if not 0 < lost_seconds < math.inf:
             raise ValueError(f"lost_seconds is {lost_seconds}; it must be a number of seconds above 0")
         if boxes not in ("measured", "filtered"):
@@ -48,17 +48,19 @@ class ArrayTracker:
         self.lost_seconds = lost_seconds
         self.noise = noise
         self.boxes = boxes
+        self.duplicate = duplicate
         self.ended: list[int] = []
         self._dtype = np.dtype(self.fields)
         self._tracks = np.zeros(0, self._dtype)
+        self._states = np.zeros((5, 4, 0))
         self._last_id = 0
         self._clock = 0.0
         self._timestamp: float | None = None
 
     def reset(self) -> None:
         """Forget every track; ids go on from where they were."""
-        self.ended = shown_ids(self._tracks)
-        self._tracks = self._tracks[:0]
+        self.ended = []
+        self._keep(np.zeros(len(self._tracks), dtype=bool))
         self._timestamp = None
 
     def update(self, detections: sv.Detections, timestamp: float, frame: np.ndarray | None = None) -> sv.Detections:
@@ -67,13 +69,12 @@ class ArrayTracker:
         dt = self._advance(timestamp)
         rows, boxes, scores = usable(detections)
         owner = self._step(boxes, scores, dt, frame)
-        ids = np.zeros(len(boxes), dtype=np.int64)
-        held = owner >= 0
-        ids[held] = self._tracks["id"][owner[held]]
-        if self.boxes == "filtered":
-            boxes[held] = motion.to_corners(self._tracks["state"][owner[held], motion.VALUE])
+        held = (owner >= 0).nonzero()[0]
+        rows, owner = rows[held], owner[held]
+        ids = self._tracks["id"][owner]
+        filtered = motion.to_corners(self._states[motion.VALUE][:, owner]) if self.boxes == "filtered" else None
         self._retire()
-        return labelled(detections, rows, ids, boxes if self.boxes == "filtered" else None)
+        return labelled(detections, rows, ids, filtered)
 
     def _step(self, boxes: np.ndarray, scores: np.ndarray, dt: float, frame: np.ndarray | None) -> np.ndarray:
         """The row of the track (N,) that each box (N, 4) with its score (N,) now belongs to, or NOBODY.
@@ -83,12 +84,26 @@ class ArrayTracker:
         raise NotImplementedError
 
     def _retire(self) -> None:
-        """End tracks out of sight for longer than `lost_seconds`, and unconfirmed ones missed once."""
+        """End tracks out of sight for longer than `lost_seconds`, unconfirmed ones missed once, and duplicates."""
         seen = self._tracks["seen"]
         in_sight = seen == self._clock
-        if not in_sight.all():
-            remembered = (self._tracks["id"] > 0) & (seen >= self._clock - self.lost_seconds)
-            self._keep(in_sight | remembered)
+        if in_sight.all():
+            return
+        lost = ~in_sight & (self._tracks["id"] > 0) & (seen >= self._clock - self.lost_seconds)
+        kept = in_sight | lost
+        if self.duplicate < 1:
+            kept[self._duplicates(lost.nonzero()[0], in_sight.nonzero()[0])] = False
+        self._keep(kept)
+
+    def _duplicates(self, lost: np.ndarray, in_sight: np.ndarray) -> np.ndarray:
+        """The rows of tracks that are a second track of somebody, of each pair the one with fewer detections.
+
+        lost, in_sight: rows of the tracks to compare.
+        """
+        boxes, hits = motion.to_corners(self._states[motion.VALUE]), self._tracks["hits"]
+        a, b = (iou(boxes[lost], boxes[in_sight]) > self.duplicate).nonzero()
+        lost, in_sight = lost[a], in_sight[b]
+        return np.where(hits[lost] > hits[in_sight], in_sight, lost)
 
     def _advance(self, timestamp: float) -> float:
         """Move the clock; seconds since the last update."""
@@ -107,29 +122,29 @@ class ArrayTracker:
         if not kept.all():
             self.ended += shown_ids(self._tracks[~kept])
             self._tracks = self._tracks[kept]
+            self._states = self._states[:, :, kept]
 
-    def _start(self, boxes: np.ndarray, confirmed: bool) -> np.ndarray:
-        """Append a track for each box; its row numbers."""
-        first = len(self._tracks)
-        rows = np.arange(first, first + len(boxes))
-        if len(boxes):
-            new = np.zeros(len(boxes), self._dtype)
-            new["seen"] = new["born"] = self._clock
+    def _start(self, measured: np.ndarray, confirmed: bool) -> np.ndarray:
+        """Append a track for each box, `measured` (4, N) as centre, width, height; its row numbers."""
+        first, count = len(self._tracks), measured.shape[1]
+        rows = np.arange(first, first + count)
+        if count:
+            new = np.zeros(count, self._dtype)
+            new["seen"] = self._clock
             new["hits"] = 1
-            new["box"] = boxes
-            new["state"] = motion.start(motion.to_centre(boxes), self.noise)
             self._tracks = np.concatenate([self._tracks, new])
+            self._states = np.concatenate([self._states, motion.start(measured, self.noise)], axis=2)
             if confirmed:
                 self._confirm(rows)
         return rows
 
-    def _see(self, rows: np.ndarray, boxes: np.ndarray, spread: np.ndarray | float = 1.0) -> None:
-        """Correct the tracks at `rows` by their detections; confirm those seen for the second time."""
+    def _see(self, rows: np.ndarray, measured: np.ndarray, spread: np.ndarray | float = 1.0) -> None:
+        """Correct the tracks at `rows` by their detections (4, N); confirm those seen for the second time."""
         if not len(rows):
             return
-        tracks = self._tracks
-        tracks["state"][rows] = motion.correct(tracks["state"][rows], motion.to_centre(boxes), self.noise, spread)
-        tracks["box"][rows] = boxes
+        tracks, states = self._tracks, self._states.take(rows, axis=2)
+        motion.correct(states, measured, self.noise, spread)
+        self._states[:, :, rows] = states
         tracks["hits"][rows] += 1
         tracks["seen"][rows] = self._clock
         new = rows[tracks["id"][rows] == 0]
@@ -151,21 +166,6 @@ def pair(owner: np.ndarray, tracks: np.ndarray, detections: np.ndarray, similari
     if len(rows) and len(columns):
         a, b = assign(similarity[rows[:, None], columns], minimum)
         owner[columns[b]] = rows[a]
-
-
-def duplicates(tracks: np.ndarray, in_sight: np.ndarray, overlap: float) -> np.ndarray:
-    """Which tracks (T,) are a second track of somebody: one in sight, one lost, IoU above `overlap`.
-
-    The one with fewer detections goes.
-    """
-    gone = np.zeros(len(tracks), dtype=bool)
-    lost, seen = (~in_sight).nonzero()[0], in_sight.nonzero()[0]
-    if len(lost) and len(seen):
-        boxes = motion.to_corners(tracks["state"][:, motion.VALUE])
-        a, b = (iou(boxes[lost], boxes[seen]) > overlap).nonzero()
-        lost_is_older = tracks["hits"][lost[a]] > tracks["hits"][seen[b]]
-        gone[np.where(lost_is_older, seen[b], lost[a])] = True
-    return gone
 
 
 def shown_ids(tracks: np.ndarray) -> list[int]:

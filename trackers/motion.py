@@ -2,7 +2,8 @@
 
 With noise independent between centre, width and height, the constant-velocity filter falls apart into
 four filters of two states (value and rate) for each track. All are written out in closed form, so one
-predict or correct call for every track costs a few array operations and no matrix inverse.
+predict or correct call for every track costs a few array operations and no matrix inverse. Tracks are
+the last axis: planes lie together in memory, and a height (T,) meets all four coordinates of its track.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 VALUE, RATE, VAR, COV, RATE_VAR = range(5)
-"""Rows of a state (5, 4): value, rate per second, and the variances of both with their covariance;
-columns: centre x, centre y, width, height."""
+"""Planes of states (5, 4, T): value, rate per second, and the variances of both with their covariance;
+rows: centre x, centre y, width, height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,72 +34,65 @@ class Noise:
 
 
 def to_centre(boxes: np.ndarray) -> np.ndarray:
-    """(N, 4) x1 y1 x2 y2 to centre x, centre y, width, height."""
-    out = np.empty_like(boxes)
-    size = boxes[:, 2:] - boxes[:, :2]
-    out[:, 2:] = size
-    out[:, :2] = boxes[:, :2] + size * 0.5
-    return out
+    """Boxes (N, 4) as x1 y1 x2 y2 to rows (4, N) of centre x, centre y, width, height."""
+    corner, opposite = boxes.T[:2], boxes.T[2:]
+    size = opposite - corner
+    return np.concatenate([corner + size * 0.5, size])
 
 
-def to_corners(states: np.ndarray) -> np.ndarray:
-    """(N, 4) centre x, centre y, width, height to x1 y1 x2 y2."""
-    out = np.empty_like(states)
-    half = states[:, 2:] * 0.5
-    out[:, :2] = states[:, :2] - half
-    out[:, 2:] = states[:, :2] + half
-    return out
+def to_corners(values: np.ndarray) -> np.ndarray:
+    """Rows (4, N) of centre x, centre y, width, height to boxes (N, 4) as x1 y1 x2 y2."""
+    centre, half = values[:2], values[2:] * 0.5
+    return np.concatenate([centre - half, centre + half]).T
 
 
 def start(measured: np.ndarray, noise: Noise) -> np.ndarray:
-    """States (N, 5, 4) of people seen for the first time at `measured` (N, 4) centre, width, height."""
-    states = np.zeros((len(measured), 5, 4))
-    states[:, VALUE] = measured
-    height = measured[:, 3:]
-    states[:, VAR] = (2 * noise.measurement * height) ** 2
-    states[:, RATE_VAR] = (noise.velocity * height) ** 2
+    """States (5, 4, N) of people seen for the first time at `measured` (4, N) centre, width, height."""
+    states = np.zeros((5, *measured.shape))
+    height = measured[3]
+    states[VALUE] = measured
+    states[VAR] = (2 * noise.measurement * height) ** 2
+    states[RATE_VAR] = (noise.velocity * height) ** 2
     return states
 
 
 def predict(states: np.ndarray, dt: float, noise: Noise) -> None:
-    """Move `states` (N, 5, 4) ahead by `dt` seconds, in place."""
+    """Move `states` (5, 4, T) ahead by `dt` seconds, in place."""
     if dt <= 0:
         return
-    square = np.maximum(states[:, VALUE, 3:], 1.0) ** 2
-    acceleration = (noise.acceleration**2 * dt) * square
-    cov, rate_var = states[:, COV], states[:, RATE_VAR]
-    states[:, VALUE] += dt * states[:, RATE]
-    states[:, VAR] += dt * (2.0 * cov + dt * rate_var) + (noise.drift**2 * dt) * square
-    cov += dt * rate_var
-    rate_var += acceleration
+    value, rate, var, cov, rate_var = states
+    square = np.maximum(value[3], 1.0) ** 2
+    widening = dt * rate_var
+    value += dt * rate
+    var += dt * (2.0 * cov + widening) + (noise.drift**2 * dt) * square
+    cov += widening
+    rate_var += (noise.acceleration**2 * dt) * square
 
 
-def correct(states: np.ndarray, measured: np.ndarray, noise: Noise, spread: np.ndarray | float = 1.0) -> np.ndarray:
-    """States (N, 5, 4) after seeing `measured` (N, 4) centre, width, height.
+def correct(states: np.ndarray, measured: np.ndarray, noise: Noise, spread: np.ndarray | float = 1.0) -> None:
+    """Pull `states` (5, 4, N) towards `measured` (4, N) centre, width, height, in place.
 
-    spread: factor on the standard deviation of the measurement, a number or (N, 1).
+    spread: factor on the standard deviation of the measurement, a number or (N,).
     """
-    variance = (noise.measurement * spread * np.maximum(states[:, VALUE, 3:], 1.0)) ** 2
-    total = states[:, VAR] + variance
-    gain = states[:, VAR:RATE_VAR] / total[:, None]
-    out = np.empty_like(states)
-    out[:, :VAR] = states[:, :VAR] + gain * (measured - states[:, VALUE])[:, None]
-    out[:, VAR:RATE_VAR] = gain * variance[:, None]
-    out[:, RATE_VAR] = states[:, RATE_VAR] - gain[:, 1] * states[:, COV]
-    return out
+    value, _, var, cov, rate_var = states
+    variance = (noise.measurement * spread * np.maximum(value[3], 1.0)) ** 2
+    gain = states[VAR:RATE_VAR] / (var + variance)
+    rate_var -= gain[1] * cov
+    states[:VAR] += gain * (measured - value)
+    states[VAR:RATE_VAR] = gain * variance
 
 
 def warp(states: np.ndarray, affine: np.ndarray) -> None:
-    """Move `states` (N, 5, 4) by a camera motion (2, 3) in pixels, in place; turning and zooming included."""
-    linear, offset = affine[:, :2], affine[:, 2]
-    states[:, VALUE, :2] = states[:, VALUE, :2] @ linear.T + offset
-    states[:, RATE, :2] = states[:, RATE, :2] @ linear.T
+    """Move `states` (5, 4, T) by a camera motion (2, 3) in pixels, in place; turning and zooming included."""
+    linear, offset = affine[:, :2], affine[:, 2:]
+    states[VALUE, :2] = linear @ states[VALUE, :2] + offset
+    states[RATE, :2] = linear @ states[RATE, :2]
     zoom = float(np.sqrt(abs(np.linalg.det(linear))))
-    states[:, VALUE : RATE + 1, 2:] *= zoom
+    states[VALUE : RATE + 1, 2:] *= zoom
 
 
 def median(values: np.ndarray) -> np.ndarray:
-    """The median over the first axis; `np.median` costs ten times as much on a handful of rows."""
-    ordered = np.sort(values, axis=0)
-    middle: np.ndarray = (ordered[(len(values) - 1) // 2] + ordered[len(values) // 2]) / 2
+    """The median over the last axis; `np.median` costs ten times as much on a handful of values."""
+    ordered, size = np.sort(values), values.shape[-1]
+    middle: np.ndarray = (ordered[..., (size - 1) // 2] + ordered[..., size // 2]) / 2
     return middle

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import numpy as np
 
 from trackers import motion
 from trackers.association import direction_likeness, iou
-from trackers.lifecycle import NOBODY, ArrayTracker, pair
+from trackers.lifecycle import FIELDS, NOBODY, ArrayTracker, pair
 
 
 class OcSort(ArrayTracker):
@@ -15,6 +17,8 @@ class OcSort(ArrayTracker):
     high, low: as in ByteTrack; similarity: least IoU of a pair.
     momentum: weight of the angle between where somebody was going and where the detection lies.
     """
+
+    fields: ClassVar[list[tuple[Any, ...]]] = [*FIELDS, ("box", np.float64, 4)]
 
     def __init__(
         self,
@@ -29,14 +33,14 @@ class OcSort(ArrayTracker):
         self.high, self.low, self.similarity, self.momentum = high, low, similarity, momentum
 
     def _step(self, boxes: np.ndarray, scores: np.ndarray, dt: float, frame: np.ndarray | None) -> np.ndarray:
-        tracks = self._tracks
-        motion.predict(tracks["state"], dt, self.noise)
-        overlap = iou(motion.to_corners(tracks["state"][:, motion.VALUE]), boxes)
+        tracks, measured = self._tracks, motion.to_centre(boxes)
+        motion.predict(self._states, dt, self.noise)
+        overlap = iou(motion.to_corners(self._states[motion.VALUE]), boxes)
         last = motion.to_centre(tracks["box"])
-        step = motion.to_centre(boxes)[None, :, :2] - last[:, None, :2]
-        velocity = tracks["state"][:, motion.RATE, :2]
+        step = (measured[:2, None] - last[:2, :, None]).transpose(1, 2, 0)
+        velocity = self._states[motion.RATE, :2].T
         # The direction of somebody who hardly moves is noise; a height per second is a brisk walk.
-        pace = np.minimum(np.linalg.norm(velocity, axis=1) / np.maximum(last[:, 3], 1.0), 1.0)
+        pace = np.minimum(np.linalg.norm(velocity, axis=1) / np.maximum(last[3], 1.0), 1.0)
         agreement = pace[:, None] * direction_likeness(velocity, step)
         strong = scores >= self.high
         owner = np.full(len(boxes), NOBODY)
@@ -48,10 +52,12 @@ class OcSort(ArrayTracker):
         pair(owner, self._free(owner), strong & (owner < 0), iou(tracks["box"], boxes), self.similarity)
 
         matched = (owner >= 0).nonzero()[0]
-        self._re_update(owner[matched], boxes[matched], dt)
-        self._see(owner[matched], boxes[matched])
+        self._re_update(owner[matched], measured[:, matched], dt)
+        self._see(owner[matched], measured[:, matched])
         born = ((owner < 0) & strong).nonzero()[0]
-        owner[born] = self._start(boxes[born], confirmed=not len(tracks))
+        owner[born] = self._start(measured[:, born], confirmed=not len(tracks))
+        held = owner >= 0
+        self._tracks["box"][owner[held]] = boxes[held]
         return owner
 
     def _free(self, owner: np.ndarray) -> np.ndarray:
@@ -59,15 +65,14 @@ class OcSort(ArrayTracker):
         free[owner[owner >= 0]] = False
         return free
 
-    def _re_update(self, rows: np.ndarray, boxes: np.ndarray, dt: float) -> None:
+    def _re_update(self, rows: np.ndarray, measured: np.ndarray, dt: float) -> None:
         """Where somebody comes back, replace the drifted prediction by a straight line between observations."""
-        tracks = self._tracks
-        gap = self._clock - tracks["seen"][rows]
+        gap = self._clock - self._tracks["seen"][rows]
         back = gap > dt
-        rows, boxes, gap = rows[back], boxes[back], gap[back][:, None]
+        rows, now, gap = rows[back], measured[:, back], gap[back]
         if len(rows):
-            before, now = motion.to_centre(tracks["box"][rows]), motion.to_centre(boxes)
+            before = motion.to_centre(self._tracks["box"][rows])
             states = motion.start(now, self.noise)
-            states[:, motion.RATE] = (now - before) / gap
-            states[:, motion.RATE_VAR] = 2 * states[:, motion.VAR] / gap**2
-            tracks["state"][rows] = states
+            states[motion.RATE] = (now - before) / gap
+            states[motion.RATE_VAR] = 2 * states[motion.VAR] / gap**2
+            self._states[:, :, rows] = states

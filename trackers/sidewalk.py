@@ -12,7 +12,7 @@ import numpy as np
 from trackers import motion
 from trackers.association import height_likeness, iou
 from trackers.camera_motion import crowd_shift
-from trackers.lifecycle import NOBODY, ArrayTracker, duplicates, pair
+from trackers.lifecycle import NOBODY, ArrayTracker, pair
 
 SIZE_SETTLES = 0.1
 """Seconds in which a growth or shrinking of the box fades: mostly arms and legs, not an approach."""
@@ -51,22 +51,22 @@ class Sidewalk(ArrayTracker):
         camera_motion: bool = True,
         boxes: str = "filtered",
     ) -> None:
-        super().__init__(lost_seconds, motion.Noise(), boxes)
+        super().__init__(lost_seconds, motion.Noise(), boxes, DUPLICATE)
         self.high, self.low = high, low
         self.similarity, self.low_similarity, self.new_similarity = similarity, low_similarity, new_similarity
         self.height, self.doubt, self.camera_motion = height, doubt, camera_motion
 
     def _step(self, boxes: np.ndarray, scores: np.ndarray, dt: float, frame: np.ndarray | None) -> np.ndarray:
-        tracks, states = self._tracks, self._tracks["state"]
+        tracks, states, measured = self._tracks, self._states, motion.to_centre(boxes)
         known = tracks["id"] > 0
         strong = scores >= self.high
         owner = np.full(len(boxes), NOBODY)
         if len(tracks):
-            states[:, motion.RATE, 2:] *= np.exp(-dt / SIZE_SETTLES)
+            states[motion.RATE, 2:] *= np.exp(-dt / SIZE_SETTLES)
             motion.predict(states, dt, self.noise)
         if len(tracks) and len(boxes):
             if self.camera_motion:
-                self._steady(known & (tracks["seen"] >= self._clock - dt), boxes[strong])
+                self._steady(known & (tracks["seen"] >= self._clock - dt), measured[:, strong])
             alike = self._likeness(boxes)
             scored = alike * scores
             pair(owner, known, strong, scored, self.similarity)
@@ -80,28 +80,20 @@ class Sidewalk(ArrayTracker):
             matched = (owner >= 0).nonzero()[0]
             # A detector that is less sure is also less exact.
             spread = 1.0 + self.doubt * (1.0 - scores[matched])
-            self._see(owner[matched], boxes[matched], spread[:, None])
+            self._see(owner[matched], measured[:, matched], spread)
         born = ((owner < 0) & strong).nonzero()[0]
         # Whoever is there when nobody was needs no second sight.
-        owner[born] = self._start(boxes[born], confirmed=not len(tracks))
+        owner[born] = self._start(measured[:, born], confirmed=not len(tracks))
         return owner
 
     def _likeness(self, boxes: np.ndarray) -> np.ndarray:
         """How alike each predicted track is to each box (N, 4): (T, N) in [0, 1]."""
-        predicted = self._tracks["state"][:, motion.VALUE]
-        heights = height_likeness(np.maximum(predicted[:, 3], 1.0), boxes[:, 3] - boxes[:, 1])
+        predicted = self._states[motion.VALUE]
+        heights = height_likeness(np.maximum(predicted[3], 1.0), boxes[:, 3] - boxes[:, 1])
         alike: np.ndarray = iou(motion.to_corners(predicted), boxes) * heights**self.height
         return alike
 
-    def _steady(self, in_sight: np.ndarray, boxes: np.ndarray) -> None:
+    def _steady(self, in_sight: np.ndarray, measured: np.ndarray) -> None:
         """Move every track by the step that the people in sight have in common."""
-        states = self._tracks["state"]
-        shift = crowd_shift(states[in_sight, motion.VALUE], motion.to_centre(boxes))
-        if shift.any():
-            states[:, motion.VALUE, :2] += shift
-
-    def _retire(self) -> None:
-        super()._retire()
-        in_sight = self._tracks["seen"] == self._clock
-        if not in_sight.all():
-            self._keep(~duplicates(self._tracks, in_sight, DUPLICATE))
+        value = self._states[motion.VALUE]
+        value[:2] += crowd_shift(value[:, in_sight], measured)[:, None]
