@@ -1,4 +1,4 @@
-"""Generated tracklets: tar shards of `<key>.<n>.jpg` pictures and one `<key>.json` of labels each."""
+"""Generated tracklets: tar shards of `<key>.<n>.jpg` pictures, `<key>.parts.png` maps and `<key>.json` labels."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def read_shards(sources: Sequence[Path], schema: Schema, *, strict: bool = False
 def _read_shard(path: Path, coder: LabelCoder, problems: Problems) -> list[Tracklet]:
     pictures: dict[str, dict[int, Picture]] = {}
     labels: dict[str, bytes] = {}
+    parts: dict[str, Picture] = {}
     with tarfile.open(path, "r:") as tar:
         for member in tar:
             key, _, rest = member.name.partition(".")
@@ -47,6 +48,8 @@ def _read_shard(path: Path, coder: LabelCoder, problems: Problems) -> list[Track
             if rest == "json":
                 content = tar.extractfile(member)
                 labels[key] = content.read() if content else b""
+            elif rest == "parts.png":
+                parts[key] = Picture(path, member.offset_data, member.size)
             elif suffix == "jpg" and number.isdigit():
                 pictures.setdefault(key, {})[int(number)] = Picture(path, member.offset_data, member.size)
             else:
@@ -62,7 +65,8 @@ def _read_shard(path: Path, coder: LabelCoder, problems: Problems) -> list[Track
         except (ValueError, KeyError, TypeError) as error:
             problems.add("unknown value", f"{path.name}: {key}.json: {error}")
             continue
-        found.append(Tracklet(key, tuple(frames[number] for number in sorted(frames)), values))
+        ordered = tuple(frames[number] for number in sorted(frames))
+        found.append(Tracklet(key, ordered, values, parts=parts.get(key)))
     for key in pictures:
         problems.add("tracklet without label", f"{path.name}: {key} has no .json")
     return found

@@ -45,12 +45,16 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracklet:
-    """Pictures of one person in time order. labels: (A,) int8 of 1, 0 and UNKNOWN."""
+    """Pictures of one person in time order.
+
+    labels: (A,) int8 of 1, 0 and UNKNOWN; parts: their part maps (see par_model.datasets.parts), where there are any.
+    """
 
     key: str
     pictures: tuple[Picture, ...]
     labels: np.ndarray
     split: str = ""
+    parts: Picture | None = None
 
 
 @dataclass

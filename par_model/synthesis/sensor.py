@@ -38,8 +38,8 @@ class Sensor:
 
 def sample_sensor(rng: np.random.Generator, available: float) -> Sensor:
     """A camera that sees the person `available` pixels tall at best."""
-    height = float(np.exp(rng.uniform(np.log(44), np.log(280))))
-    height = float(np.clip(height, 34, max(36.0, 1.3 * available)))
+    height = float(np.exp(rng.uniform(np.log(52), np.log(280))))
+    height = float(np.clip(height, 40, max(42.0, 1.3 * available)))
     cast = rng.normal(0, 0.05)  # warm to cold
     cold = 0.1 * rng.uniform() if rng.uniform() < 0.15 else 0.0
     gains = np.array([1 + cast - cold, 1 + rng.normal(0, 0.015), 1 - cast + cold])
@@ -48,7 +48,7 @@ def sample_sensor(rng: np.random.Generator, available: float) -> Sensor:
         gains=tuple(float(g) for g in gains),  # type: ignore[arg-type]
         gamma=float(rng.lognormal(0, 0.14)),
         blur=float(abs(rng.normal(0, 0.55))) * (height / 120) ** 0.5,
-        motion=float(rng.exponential(0.8)) if rng.uniform() < 0.35 else 0.0,
+        motion=float(min(rng.exponential(0.8), 0.03 * height)) if rng.uniform() < 0.35 else 0.0,
         noise=float(rng.gamma(1.3, 2.6)),
         sharpen=float(rng.uniform(0.2, 1.0)) if rng.uniform() < 0.3 else 0.0,
         quality=int(rng.integers(28, 93)),

@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from par_model.datasets.parts import encode_maps
 from par_model.synthesis.tracklets import Tracklet
 
 SHARD_SIZE = 250
@@ -26,6 +27,7 @@ def write_shard(path: Path, tracklets: Iterable[Tracklet]) -> None:
         for tracklet in tracklets:
             for number, frame in enumerate(tracklet.frames):
                 _add(tar, f"{tracklet.key}.{number}.jpg", frame)
+            _add(tar, f"{tracklet.key}.parts.png", encode_maps(tracklet.parts))
             _add(tar, f"{tracklet.key}.json", json.dumps(tracklet.label, separators=(",", ":")).encode())
     partial.replace(path)
 

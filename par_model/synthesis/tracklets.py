@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from par_model.datasets.parts import MAP_SIZE, PART_NAMES
 from par_model.schema import Schema, load_schema
 from par_model.synthesis import people, sampling
 from par_model.synthesis.bodies import JOINT_INDEX
@@ -28,10 +29,11 @@ _RENDER_HEIGHTS = np.array([64, 80, 96, 112, 128, 160, 192, 224, 272])
 
 @dataclass(frozen=True)
 class Tracklet:
-    """A finished tracklet: key, JPEG bytes per frame, the label object, and one clean-size picture for the card."""
+    """A finished tracklet: key, JPEG bytes per frame, part maps (T, *MAP_SIZE) and the label object."""
 
     key: str
     frames: tuple[bytes, ...]
+    parts: np.ndarray
     label: dict[str, object]
 
 
@@ -108,7 +110,7 @@ class TrackletGenerator:
         quality, smooth = int(rng.integers(72, 96)), bool(rng.uniform() < 0.3)
         stored = tuple(encode(expose(p, sensor, rng), self.size, quality, smooth) for p in pictures)
         label = self._label(person, poses, visible, cropped, scene.world.camera, sensor, step)
-        return Tracklet(key, stored, label)
+        return Tracklet(key, stored, np.stack([_parts(owner) for owner in owners]), label)
 
     def _neighbours(
         self, rng: np.random.Generator, scene: Scene, walk: Walk, person: Person, uploaded: list[UploadedMesh],
@@ -240,6 +242,14 @@ def _jitter(rng: np.random.Generator, boxes: np.ndarray) -> np.ndarray:
     out[:, [0, 2]] = np.clip(out[:, [0, 2]], 0, width)
     out[:, [1, 3]] = np.clip(out[:, [1, 3]], 0, height)
     return out
+
+
+def _parts(owners: np.ndarray) -> np.ndarray:
+    """The part map of a crop: what the middle of each cell shows."""
+    down, across = (((np.arange(n) + 0.5) * size / n).astype(int) for n, size in zip(MAP_SIZE, owners.shape))
+    person, material = np.moveaxis(owners[np.ix_(down, across)], -1, 0)
+    named = np.where(person == TARGET, 1 + material, np.where(person == 0, 0, len(PART_NAMES) - 1))
+    return named.astype(np.uint8)
 
 
 def _visible(owners: np.ndarray) -> dict[str, float]:

@@ -36,10 +36,25 @@ class Augmenter:
         generator: on the CPU; the same state gives the same batch on every device.
         """
         draw = Draw(generator, pictures.shape[0], pictures.shape[1], pictures.device)
-        height, width = pictures.shape[3:]
         if self.settings.independent_frames:
             return self._shift_and_flip(plain(pictures, self.size), draw)
-        x = self._geometry(plain(pictures, (height, width)), draw)
+        return self._change(pictures, self._boxes(draw), draw)
+
+    def with_maps(
+        self, pictures: Tensor, maps: Tensor, cells: tuple[int, int], generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """As a call, and the same boxes cut from the pictures' part maps.
+
+        maps: (B, T, h', w') uint8; cells: (down, across) of the maps returned, (B, T, *cells) uint8.
+        """
+        draw = Draw(generator, pictures.shape[0], pictures.shape[1], pictures.device)
+        theta = self._boxes(draw)
+        grid = _grid(theta.flatten(0, 1), cells)
+        cut = F.grid_sample(maps.flatten(0, 1)[:, None].float(), grid, "nearest", "border", align_corners=False)
+        return self._change(pictures, theta, draw), cut[:, 0].to(torch.uint8).view(*maps.shape[:2], *cells)
+
+    def _change(self, pictures: Tensor, theta: Tensor, draw: Draw) -> Tensor:
+        x = self._geometry(plain(pictures, (pictures.shape[3], pictures.shape[4])), theta, draw)
         x = self._blur(self._light(x, draw), draw)
         return self._erase(self._noise(x, draw), draw).clamp_(0.0, 1.0)
 
@@ -57,24 +72,29 @@ class Augmenter:
         ]
         return torch.stack(cut).view(x.shape)
 
-    def _geometry(self, x: Tensor, draw: Draw) -> Tensor:
-        """Another box round the same person, shifted a little more per frame; some people seen from afar.
-
-        Distance is drawn for a quarter of the batch at a time, as it changes the size pictures are sampled at.
-        """
+    def _boxes(self, draw: Draw) -> Tensor:
+        """(B, T, 2, 3): another box round the same person, shifted a little more per frame."""
         s = self.settings
-        batch, frames = x.shape[:2]
         scale = 1.0 + s.scale * draw.signed()
         aspect = torch.exp(s.aspect * draw.signed())
         angle = math.radians(s.rotation) * draw.signed()
         mirror = torch.where(draw.uniform() < s.flip, -1.0, 1.0)
         shift = [s.shift * draw.signed() + s.frame_shift * draw.signed(per_frame=True) for _ in range(2)]
-        theta = torch.zeros(batch, frames, 2, 3, device=x.device)
+        theta = torch.zeros(draw.batch, draw.frames, 2, 3, device=draw.device)
         theta[..., 0, 0] = mirror * scale / aspect * angle.cos()
         theta[..., 0, 1] = -scale * angle.sin()
         theta[..., 1, 0] = mirror * scale * angle.sin()
         theta[..., 1, 1] = scale * aspect * angle.cos()
         theta[..., 0, 2], theta[..., 1, 2] = 2.0 * shift[0], 2.0 * shift[1]
+        return theta
+
+    def _geometry(self, x: Tensor, theta: Tensor, draw: Draw) -> Tensor:
+        """The boxes' pictures, (B, T, 3, *size); some people seen from afar.
+
+        Distance is drawn for a quarter of the batch at a time, as it changes the size pictures are sampled at.
+        """
+        s = self.settings
+        batch, frames = x.shape[:2]
         parts = []
         for part, boxes in zip(x.chunk(4), theta.chunk(4), strict=True):
             chance, size = draw.scalars(2)
@@ -91,11 +111,7 @@ class Augmenter:
         halvings = 0 if factor == 1.0 else 1 if factor < 3.0 else 2
         for _ in range(halvings):
             x = F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False)
-        down, across = (torch.linspace(1.0 / n - 1.0, 1.0 - 1.0 / n, n, device=x.device) for n in small)
-        t = theta[..., None, None]
-        lines = [t[:, i, 0] * across + t[:, i, 1] * down[:, None] + t[:, i, 2] for i in (0, 1)]
-        grid = torch.stack(lines, dim=-1)
-        x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+        x = F.grid_sample(x, _grid(theta, (small[0], small[1])), padding_mode="border", align_corners=False)
         return x if halvings == 0 else F.interpolate(x, size=self.size, mode="bilinear", align_corners=False)
 
     def _light(self, x: Tensor, draw: Draw) -> Tensor:
@@ -156,6 +172,14 @@ class Augmenter:
                 y, z = round(top * (height - h)), round(left * (width - w))
                 x[row, :, :, y : y + h, z : z + w] = x.new_tensor(colour)[:, None, None]
         return x
+
+
+def _grid(theta: Tensor, size: tuple[int, int]) -> Tensor:
+    """Where F.grid_sample finds the pixels of a box. theta: (N, 2, 3). Returns (N, *size, 2)."""
+    down, across = (torch.linspace(1.0 / n - 1.0, 1.0 - 1.0 / n, n, device=theta.device) for n in size)
+    t = theta[..., None, None]
+    lines = [t[:, i, 0] * across + t[:, i, 1] * down[:, None] + t[:, i, 2] for i in (0, 1)]
+    return torch.stack(lines, dim=-1)
 
 
 class Draw:

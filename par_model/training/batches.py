@@ -82,3 +82,9 @@ def in_order(labels: np.ndarray, pictures: int, *, batch: int, frames: int) -> I
 def load(store: PictureStore, batch: Batch, device: torch.device) -> Tensor:
     """(B, T, 3, H, W) RGB uint8 on `device`."""
     return torch.from_numpy(store[batch.rows[:, None], batch.frames]).to(device)
+
+
+def load_maps(store: PictureStore, batch: Batch, device: torch.device) -> Tensor:
+    """(B, T, *MAP_SIZE) uint8 part maps of a batch's pictures, of a store that read them."""
+    assert store.maps is not None
+    return torch.from_numpy(store.maps[batch.rows[:, None], batch.frames]).to(device)

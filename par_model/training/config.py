@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from par_model.datasets import Format
 
@@ -105,12 +105,14 @@ class Loss(Settings):
     cross_entropy: one softmax a one-of group, one sigmoid a binary one.
     smoothing: share of a label given to the other classes; only of cross_entropy.
     group_weights: times a group's cross_entropy, 1 where not named.
+    parts: what of a person each cell of a picture shows; only of a `backbone` stage, on data with part maps.
     """
 
     weighted_bce: float = 0.0
     cross_entropy: float = 1.0
     smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
     group_weights: dict[str, float] = {}
+    parts: Annotated[float, Field(ge=0.0)] = 0.0
 
 
 class Stage(Settings):
@@ -145,6 +147,13 @@ class Stage(Settings):
     cached_features: bool = False
     validate_every: Annotated[int, Field(ge=1)] = 1
 
+    @model_validator(mode="after")
+    def _parts_have_pictures(self) -> Stage:
+        plain_boxes = self.augment is not None and not self.augment.independent_frames
+        if self.loss.parts and not (self.learns == "backbone" and plain_boxes):
+            raise ValueError("loss.parts needs learns: backbone and augment without independent_frames")
+        return self
+
 
 class Calibration(Settings):
     """How temperature and thresholds are fitted on the validation tracklets once training is over.
@@ -163,7 +172,11 @@ class Calibration(Settings):
 
 
 class Run(Settings):
-    """A whole training run. out: folder of logs, plots, state and `best.safetensors`; half: store that in fp16."""
+    """A whole training run.
+
+    out: folder of logs, plots, state and `best.safetensors`; half: store that in fp16. compile: translate the steps
+    of `backbone` stages into machine code first, a minute that pays in long runs; needs a C++ compiler.
+    """
 
     name: str
     attributes: str = "mars"
@@ -173,6 +186,7 @@ class Run(Settings):
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: Annotated[int, Field(ge=1)] | None = None
+    compile: bool = False
     half: bool = False
     save_every: Annotated[float, Field(gt=0.0)] = 60.0
     data: Data

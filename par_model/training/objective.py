@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from par_model.backbone import VisionTower
+from par_model.datasets import DatasetError
+from par_model.datasets.parts import PART_NAMES, UNKNOWN_PART
 from par_model.losses import weighted_bce
 from par_model.schema import Schema
 from par_model.training.config import Loss
+
+CELLS = 4
+"""Cells of a part map along each side of a patch."""
 
 
 class Objective:
@@ -31,6 +37,14 @@ class Objective:
         if self.settings.cross_entropy:
             total = total + self.settings.cross_entropy * self._cross_entropy(logits, targets)
         return total
+
+    def parts(self, scores: Tensor, maps: Tensor, weights: Tensor) -> Tensor:
+        """How badly parts are told. scores: (B, P, h, w); maps: (B, h, w) uint8; weights: (P,). Returns a scalar."""
+        known = int((maps != UNKNOWN_PART).sum())
+        if not known:
+            return scores.new_zeros(())
+        target = maps.long()
+        return self.settings.parts * F.cross_entropy(scores.float(), target, weights, ignore_index=UNKNOWN_PART)
 
     def _cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Over groups the sum, over the rows where a group is known the mean, in nats a question."""
@@ -54,7 +68,9 @@ class Objective:
 class FrameClassifier(nn.Module):
     """The visual tower with one attention-pooled linear head an attribute, to learn from single pictures.
 
-    Each attribute has its own query over the last tap's tokens, so that a hat is looked for where heads are.
+    Each attribute has its own query over the last tap's tokens, so that a hat is looked for where heads are. Each
+    token also says what of the person its `CELLS` x `CELLS` cells show, which teaches a tower where things are long
+    before words alone do.
     """
 
     def __init__(self, backbone: VisionTower, width: int, attributes: int) -> None:
@@ -64,14 +80,38 @@ class FrameClassifier(nn.Module):
         self.queries = nn.Parameter(torch.randn(attributes, width) * 0.02)
         self.weight = nn.Parameter(torch.randn(attributes, width) * 0.02)
         self.bias = nn.Parameter(torch.zeros(attributes))
+        self.parts = nn.Linear(width, CELLS * CELLS * len(PART_NAMES))
 
     def forward(self, frames: Tensor) -> Tensor:
         """frames: (B, 1, 3, H, W) normalised -> logits (B, A)"""
+        return self._attributes(self.norm(self.backbone(frames[:, 0])[-1]))
+
+    def with_parts(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """frames: (B, 1, 3, H, W) normalised -> logits (B, A) and part scores (B, P, h, w), CELLS to a patch's side."""
         tokens = self.norm(self.backbone(frames[:, 0])[-1])
+        down, across = self.backbone.grid
+        cells = self.parts(tokens).view(len(tokens), down, across, -1, CELLS, CELLS)
+        scores = cells.permute(0, 3, 1, 4, 2, 5).reshape(len(tokens), -1, down * CELLS, across * CELLS)
+        return self._attributes(tokens), scores
+
+    def _attributes(self, tokens: Tensor) -> Tensor:
         attention = (tokens @ self.queries.T).softmax(dim=1)
         pooled = attention.transpose(1, 2) @ tokens
         logits: Tensor = (pooled * self.weight).sum(-1) + self.bias
         return logits
+
+
+def part_weights(maps: np.ndarray) -> Tensor:
+    """(P,) how much a cell of each part counts: the root of how rare it is, with 1 for the average cell.
+
+    maps: (..., h, w) uint8. Raises DatasetError where no cell is known.
+    """
+    counts = np.bincount(maps.ravel(), minlength=UNKNOWN_PART)[: len(PART_NAMES)].astype(np.float64)
+    if not counts.any():
+        raise DatasetError("a stage's loss has parts, but no training tracklet has part maps; only generated shards do")
+    share = np.maximum(counts / counts.sum(), 1e-4)
+    weights = share**-0.5
+    return torch.from_numpy(weights / (weights * share)[counts > 0].sum()).float()
 
 
 def log_odds(ratio: Tensor) -> Tensor:

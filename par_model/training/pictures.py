@@ -11,6 +11,7 @@ import numpy as np
 
 from par_model.config import Preprocessing
 from par_model.datasets import DatasetError, Problems, Tracklet, TrackletSet, even_indices
+from par_model.datasets.parts import MAP_SIZE, UNKNOWN_PART, decode_maps
 from par_model.preprocess import CropBatch
 
 CHUNK = 512
@@ -21,12 +22,13 @@ class PictureStore:
     """The same number of pictures of each tracklet, evenly spread over it, all of one size.
 
     Indexing with (rows, frames) index arrays gives RGB uint8 (..., 3, H, W). digest: names exactly these
-    pictures.
+    pictures. maps: their part maps as (N, pictures, *MAP_SIZE) uint8, where asked for.
     """
 
-    def __init__(self, chunks: Sequence[np.ndarray], digest: str) -> None:
+    def __init__(self, chunks: Sequence[np.ndarray], digest: str, maps: np.ndarray | None = None) -> None:
         self.chunks = list(chunks)
         self.digest = digest
+        self.maps = maps
         self.starts = np.cumsum([0, *(len(chunk) for chunk in chunks)])
         self.pictures = int(self.chunks[0].shape[1])
 
@@ -39,18 +41,19 @@ class PictureStore:
         size: tuple[int, int],
         pictures: int,
         preprocessing: Preprocessing,
+        parts: bool = False,
         progress: Callable[[int], None] = lambda done: None,
     ) -> PictureStore:
         """Find the pictures in `folder`, or decode what is missing there.
 
-        size: (height, width); progress: told how many tracklets are ready. A picture that cannot be decoded
-        is a problem of the data set, and its neighbour stands in for it.
+        size: (height, width); parts: read the part maps too, into memory; progress: told how many tracklets are
+        ready. A picture that cannot be decoded is a problem of the data set, and its neighbour stands in for it.
         """
         folder.mkdir(parents=True, exist_ok=True)
         chunks: list[np.ndarray] = []
         names: list[str] = []
         done = 0
-        for part in _parts(tracklets.tracklets):
+        for part in _files(tracklets.tracklets):
             names.append(_digest(part, size, pictures, preprocessing))
             path = folder / f"{names[-1]}.npy"
             if not path.is_file():
@@ -60,7 +63,8 @@ class PictureStore:
             progress(done)
         if not chunks:
             raise DatasetError("the data set has no tracklets")
-        return cls(chunks, " ".join(names))
+        maps = np.concatenate([_maps(tracklet, pictures)[None] for tracklet in tracklets]) if parts else None
+        return cls(chunks, " ".join(names), maps)
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -75,7 +79,16 @@ class PictureStore:
         return result
 
 
-def _parts(tracklets: Sequence[Tracklet]) -> list[list[Tracklet]]:
+def _maps(tracklet: Tracklet, pictures: int) -> np.ndarray:
+    """(pictures, *MAP_SIZE) uint8, UNKNOWN_PART where the tracklet has none."""
+    if tracklet.parts is None:
+        return np.full((pictures, *MAP_SIZE), UNKNOWN_PART, dtype=np.uint8)
+    count = len(tracklet.pictures)
+    maps: np.ndarray = decode_maps(tracklet.parts, count)[even_indices(count, pictures)]
+    return maps
+
+
+def _files(tracklets: Sequence[Tracklet]) -> list[list[Tracklet]]:
     def archive(item: tuple[int, Tracklet]) -> str:
         picture = item[1].pictures[0]
         return str(item[0] // CHUNK) if picture.size is None else str(picture.path)

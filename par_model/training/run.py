@@ -66,6 +66,7 @@ def set_up(run: Run, report: Report) -> Bench:
             size=(round(size[0] * factor), round(size[1] * factor)),
             pictures=run.data.pictures,
             preprocessing=model.config.preprocessing,
+            parts=name == "training" and any(stage.loss.parts for stage in run.stages),
             progress=report.counter(f"pictures of the {name} set", len(part)),
         )
 

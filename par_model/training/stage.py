@@ -18,10 +18,10 @@ from par_model.metrics import argmax_scores
 from par_model.model import VTFPAR
 from par_model.schedule import learning_rate
 from par_model.training.augment import Augmenter, plain
-from par_model.training.batches import Batch, Batches, in_order, load
+from par_model.training.batches import Batch, Batches, in_order, load, load_maps
 from par_model.training.config import Run, Stage
 from par_model.training.features import FeatureStore, forward_taps
-from par_model.training.objective import FrameClassifier, Objective, log_odds
+from par_model.training.objective import CELLS, FrameClassifier, Objective, log_odds, part_weights
 from par_model.training.pictures import PictureStore
 from par_model.training.report import Report
 from par_model.training.setup import Splits, cache_folder, parameter_groups
@@ -90,6 +90,8 @@ class StageRun:
         self.augment = (
             None if self.stage.augment is None else Augmenter(self.stage.augment, bench.model.config.image_size)
         )
+        self.part_weights = self._part_weights()
+        self.forward = self._forward()
         self.optimizer = self._optimizer()
         self.average = Average(self.learner, self.stage.ema)
         self.features, self.held_out_features = self._features()
@@ -145,6 +147,22 @@ class StageRun:
             classifier.bias.copy_(log_odds(self.bench.splits.ratio))
         return classifier.to(self.bench.device)
 
+    def _part_weights(self) -> Tensor | None:
+        maps = self.bench.pictures.maps
+        if not self.stage.loss.parts or maps is None:
+            return None
+        return part_weights(maps).to(self.bench.device)
+
+    def _forward(self) -> Callable[[Tensor], Any]:
+        """What a step calls: the learner, or its scores of parts beside the logits."""
+        learner = self.learner
+        forward = (
+            learner.with_parts if isinstance(learner, FrameClassifier) and self.part_weights is not None else learner
+        )
+        if self.bench.settings.compile and self.stage.learns == "backbone":
+            return torch.compile(forward, dynamic=False)
+        return forward
+
     def _batches(self) -> Batches:
         stage, splits = self.stage, self.bench.splits
         batches = Batches(
@@ -195,23 +213,11 @@ class StageRun:
 
     def _step(self, batch: Batch) -> float:
         """Forward and backward of one batch, and a step of the optimizer where one is due. Returns the loss."""
-        bench, stage, progress = self.bench, self.stage, self.progress
+        stage, progress = self.stage, self.progress
         seed = hash((self.seed, progress.epoch, progress.batch)) & 0x7FFFFFFF
         torch.manual_seed(seed)
         self.learner.train()
-        pictures = load(bench.pictures, batch, bench.device)
-        if self.augment is None:
-            images = plain(pictures, bench.model.config.image_size)
-        else:
-            images = self.augment(pictures, torch.Generator().manual_seed(seed))
-        images = bench.normalise(images)
-        bf16 = bench.settings.precision == "bf16"
-        with torch.autocast(bench.device.type, torch.bfloat16, enabled=bf16):
-            if self.features is None:
-                logits = self.learner(images)
-            else:
-                logits = forward_taps(bench.model, images, self.features.load(batch, bench.device))
-        loss = self.objective(logits, batch.targets.to(bench.device))
+        loss = self._loss(batch, torch.Generator().manual_seed(seed))
         (loss / stage.accumulate).backward()  # type: ignore[no-untyped-call]
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -222,6 +228,29 @@ class StageRun:
         if (progress.batch + 1) % stage.accumulate == 0 or progress.batch + 1 == len(self.batches):
             self._update()
         return value
+
+    def _loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        bench = self.bench
+        pictures = load(bench.pictures, batch, bench.device)
+        targets = batch.targets.to(bench.device)
+        autocast = torch.autocast(bench.device.type, torch.bfloat16, enabled=bench.settings.precision == "bf16")
+        if self.part_weights is not None and self.augment is not None:
+            cells = (CELLS * bench.model.config.grid[0], CELLS * bench.model.config.grid[1])
+            maps = load_maps(bench.pictures, batch, bench.device)
+            images, maps = self.augment.with_maps(pictures, maps, cells, generator)
+            with autocast:
+                logits, scores = self.forward(bench.normalise(images))
+            return self.objective(logits, targets) + self.objective.parts(scores, maps[:, 0], self.part_weights)
+        if self.augment is None:
+            images = plain(pictures, bench.model.config.image_size)
+        else:
+            images = self.augment(pictures, generator)
+        with autocast:
+            if self.features is None:
+                logits = self.forward(bench.normalise(images))
+            else:
+                logits = forward_taps(bench.model, bench.normalise(images), self.features.load(batch, bench.device))
+        return self.objective(logits, targets)
 
     def _update(self) -> None:
         factor = self._rate()

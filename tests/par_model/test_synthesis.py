@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from par_model.datasets.parts import MAP_SIZE, decode_maps
+from par_model.datasets.shards import read_shards
 from par_model.schema import load_schema
 from par_model.synthesis import sampling
 from par_model.synthesis.colours import BOTTOM_COLOURS, TOP_COLOURS, shade
@@ -157,13 +159,18 @@ def test_a_girth_bridges_the_gap_between_two_legs() -> None:
 
 
 def test_shards_hold_what_was_written_and_nothing_half_done(tmp_path: Path, attributes: dict[str, object]) -> None:
-    made = [Tracklet(f"s1-{i:06d}", (b"a", b"b"), {"attributes": attributes, "number": i}) for i in range(3)]
+    maps = np.arange(2 * 48 * 24, dtype=np.uint8).reshape(2, *MAP_SIZE)
+    made = [Tracklet(f"s1-{i:06d}", (b"a", b"b"), maps, {"attributes": attributes, "number": i}) for i in range(3)]
     path = shard_path(tmp_path, 1, 0)
     write_shard(path, made)
     assert [label["number"] for label in read_labels(path)] == [0, 1, 2]
     assert [key for key, _, _ in read_frames(path, 1, 2)] == ["s1-000000", "s1-000001"]
     with tarfile.open(path) as tar:
-        assert tar.getnames()[:3] == ["s1-000000.0.jpg", "s1-000000.1.jpg", "s1-000000.json"]
+        names = ["s1-000000.0.jpg", "s1-000000.1.jpg", "s1-000000.parts.png", "s1-000000.json"]
+        assert tar.getnames()[:4] == names
+    found = read_shards([path], load_schema("mars")).tracklets[0]
+    assert found.parts is not None
+    np.testing.assert_array_equal(decode_maps(found.parts, 2), maps)
 
     def broken():  # type: ignore[no-untyped-def]
         yield made[0]

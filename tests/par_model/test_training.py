@@ -15,6 +15,7 @@ import torch
 
 from par_model import load
 from par_model.datasets import open_dataset
+from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, encode_maps
 from par_model.losses import weighted_bce
 from par_model.schema import load_schema
 from par_model.training import ConfigError, Report, Run, load_run, train
@@ -22,7 +23,7 @@ from par_model.training.augment import Augmenter, plain
 from par_model.training.batches import Batches
 from par_model.training.calibrate import best_threshold, fit_platt, fit_temperature, row_weights
 from par_model.training.config import Augmentation, Loss
-from par_model.training.objective import Objective
+from par_model.training.objective import Objective, part_weights
 from par_model.training.pictures import PictureStore
 from par_model.training.state import Average, Progress
 
@@ -44,7 +45,7 @@ TINY = {
 
 
 def write_shard(path: Path, count: int, seed: int) -> None:
-    """People of 32 x 16 pixels: a red or blue top, with or without a bright hat."""
+    """People of 32 x 16 pixels: a red or blue top, with or without a bright hat; maps say where the top is."""
     generator = np.random.default_rng(seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
@@ -62,6 +63,9 @@ def write_shard(path: Path, count: int, seed: int) -> None:
                 image[1:6, 4:12] = 250
             for frame in range(3):
                 add(f"p{index}.{frame}.jpg", cv2.imencode(".jpg", image)[1].tobytes())
+            maps = np.zeros((3, *MAP_SIZE), np.uint8)
+            maps[:, 12:30, 5:20] = PART_NAMES.index("top")
+            add(f"p{index}.parts.png", encode_maps(maps))
             labels = {"top color": "top red" if red else "top blue", "hat": hat, "motion": "walking"}
             add(f"p{index}.json", json.dumps({"attributes": labels}).encode())
 
@@ -206,6 +210,52 @@ def test_augmentation_is_one_draw_a_tracklet_and_repeats_with_its_seed() -> None
     assert torch.allclose(first[:, 0], first[:, 2]), "frames of one tracklet change alike"
     assert torch.equal(first, augment(still, torch.Generator().manual_seed(3)))
     assert not torch.equal(first, augment(still, torch.Generator().manual_seed(4)))
+
+
+def test_part_maps_are_cut_like_their_pictures() -> None:
+    maps = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (8, 2, 4, 2), dtype=np.uint8))
+    maps = maps.repeat_interleave(12, dim=2).repeat_interleave(12, dim=3)
+    pictures = (255 * maps)[:, :, None].expand(-1, -1, 3, -1, -1).contiguous()
+    dull = dict.fromkeys(("gamma", "exposure", "temperature", "tint", "saturation", "contrast", "noise"), 0.0)
+    never = dict.fromkeys(("low_resolution", "haze_chance", "blur_chance", "erase_chance"), 0.0)
+    augment = Augmenter(Augmentation(**dull, **never), (48, 24))
+    changed, cut = augment.with_maps(pictures, maps, (48, 24), torch.Generator().manual_seed(0))
+    assert cut.dtype == torch.uint8
+    assert not torch.equal(cut, maps), "boxes moved"
+    assert ((changed[:, :, 0] > 0.5) == cut.bool()).float().mean() > 0.97
+
+
+def test_a_tower_learns_where_things_are_from_part_maps(people: Path, tmp_path: Path) -> None:
+    stage = {"name": "tower", "learns": "backbone", "epochs": 6, "batch": 16, "rate": 0.01, "ema": 0.0}
+    report = Report(tmp_path / "maps", quiet=True)
+    run = tiny_run(people, tmp_path / "maps", stages=[{**stage, "loss": {"cross_entropy": 0.0, "parts": 1.0}}])
+    train(run, report=report)
+    losses = [row["loss"] for row in report.rows]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_pictures_without_part_maps_take_no_part_in_their_loss() -> None:
+    objective = Objective(Loss(parts=1.0), MARS, torch.full((43,), 0.5))
+    maps = torch.full((2, 8, 4), UNKNOWN_PART, dtype=torch.uint8)
+    scores = torch.randn(2, len(PART_NAMES), 8, 4)
+    assert float(objective.parts(scores, maps, torch.ones(len(PART_NAMES)))) == 0.0
+    maps[0] = 2
+    alone = objective.parts(scores[:1], maps[:1], torch.ones(len(PART_NAMES)))
+    assert torch.allclose(objective.parts(scores, maps, torch.ones(len(PART_NAMES))), alone)
+    with pytest.raises(ValueError, match="part maps"):
+        part_weights(maps[1].numpy())
+
+
+def test_a_rare_part_counts_more_in_all_but_not_by_the_cell_alone() -> None:
+    weights = part_weights(np.repeat([0, 1], [990, 10]).astype(np.uint8))
+    assert weights[1] / weights[0] == pytest.approx(99**0.5, rel=1e-3)
+    assert 0.99 * weights[0] + 0.01 * weights[1] == pytest.approx(1.0, rel=0.01)
+
+
+def test_parts_need_a_stage_that_can_tell_them(people: Path, tmp_path: Path) -> None:
+    stage = {"name": "side", "learns": "side", "epochs": 1, "loss": {"parts": 1.0}}
+    with pytest.raises(ValueError, match="learns: backbone"):
+        tiny_run(people, tmp_path, stages=[stage])
 
 
 @pytest.mark.parametrize("colour", ["red", "green", "blue"])
