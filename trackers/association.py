@@ -7,10 +7,10 @@ import numpy as np
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union of `a` (N, 4) and `b` (M, 4) as x1 y1 x2 y2. Returns (N, M) in [0, 1]."""
-    a, b = a.T[:, :, None], b.T[:, None]
-    width = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0])
-    height = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
-    inter = np.maximum(width, 0.0) * np.maximum(height, 0.0)
+    # Contiguous coordinates: boxes come in rows, and strides of four would halve the speed.
+    a, b = np.ascontiguousarray(a.T)[:, :, None], np.ascontiguousarray(b.T)[:, None]
+    width, height = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0.0)
+    inter = width * height
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter
     overlap: np.ndarray = inter / np.maximum(union, 1e-9)
     return overlap

@@ -100,9 +100,16 @@ class ArrayTracker:
 
         lost, in_sight: rows of the tracks to compare.
         """
-        boxes, hits = motion.to_corners(self._states[motion.VALUE]), self._tracks["hits"]
-        a, b = (iou(boxes[lost], boxes[in_sight]) > self.duplicate).nonzero()
+        value, hits = self._states[motion.VALUE], self._tracks["hits"]
+        apart = np.abs(value[:2, lost, None] - value[:2, None, in_sight])
+        # Boxes that overlap so much have centres this close: hardly any pair needs the whole sum.
+        close_x, close_y = apart < (1 / self.duplicate - 1) * value[2:, lost, None]
+        a, b = (close_x & close_y).nonzero()
         lost, in_sight = lost[a], in_sight[b]
+        if len(lost):
+            boxes = motion.to_corners(value)
+            same = iou(boxes[lost], boxes[in_sight]).diagonal() > self.duplicate
+            lost, in_sight = lost[same], in_sight[same]
         return np.where(hits[lost] > hits[in_sight], in_sight, lost)
 
     def _advance(self, timestamp: float) -> float:
@@ -181,18 +188,17 @@ def usable(detections: sv.Detections) -> tuple[np.ndarray, np.ndarray, np.ndarra
     They are sorted by their values, so that the order in which a detector lists people changes nothing.
     A detection without a score counts as certain, as does one whose score exceeds 1.
     """
-    boxes = np.asarray(detections.xyxy, dtype=np.float64).reshape(-1, 4)
-    given = detections.confidence
-    scores = np.ones(len(boxes)) if given is None else np.asarray(given, dtype=np.float64)
-    x1, y1, x2, y2 = boxes.T
-    good = (x2 > x1) & (y2 > y1) & np.isfinite(scores)
-    finite = np.isfinite(boxes)
-    if not finite.all():
-        good &= finite.all(axis=1)
+    table = np.ones((5, len(detections.xyxy)))
+    table[:4] = detections.xyxy.T
+    if detections.confidence is not None:
+        table[4] = detections.confidence
+    x1, y1, x2, y2, scores = table
     order = np.lexsort((y2, x2, y1, x1, scores))
+    good = np.isfinite(table).all(axis=0) & (x2 > x1) & (y2 > y1)
     if not good.all():
         order = order[good[order]]
-    return order, boxes[order], np.minimum(scores[order], 1.0)
+    table = table.take(order, axis=1)
+    return order, table[:4].T, np.minimum(table[4], 1.0)
 
 
 def labelled(

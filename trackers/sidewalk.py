@@ -82,15 +82,18 @@ class Sidewalk(ArrayTracker):
             spread = 1.0 + self.doubt * (1.0 - scores[matched])
             self._see(owner[matched], measured[:, matched], spread)
         born = ((owner < 0) & strong).nonzero()[0]
-        # Whoever is there when nobody was needs no second sight.
-        owner[born] = self._start(measured[:, born], confirmed=not len(tracks))
+        if len(born):
+            # Whoever is there when nobody was needs no second sight.
+            owner[born] = self._start(measured[:, born], confirmed=not len(tracks))
         return owner
 
     def _likeness(self, boxes: np.ndarray) -> np.ndarray:
         """How alike each predicted track is to each box (N, 4): (T, N) in [0, 1]."""
         predicted = self._states[motion.VALUE]
+        overlap = iou(motion.to_corners(predicted), boxes)
         heights = height_likeness(np.maximum(predicted[3], 1.0), boxes[:, 3] - boxes[:, 1])
-        alike: np.ndarray = iou(motion.to_corners(predicted), boxes) * heights**self.height
+        # Few pairs overlap, and powers are slow.
+        alike: np.ndarray = overlap * np.power(heights, self.height, where=overlap > 0, out=heights)
         return alike
 
     def _steady(self, in_sight: np.ndarray, measured: np.ndarray) -> None:
