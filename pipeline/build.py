@@ -61,9 +61,14 @@ def run(
         return run_live(config, cameras, Path(out), overwrite=overwrite, observer=observer)
 
     folders = output_folders(Path(out), [source.info.camera for source in opened])
-    for folder in folders.values():
-        prepare_output(folder, overwrite)
-    models = load_models(config)
+    try:
+        for folder in folders.values():
+            prepare_output(folder, overwrite)
+        models = load_models(config)
+    except BaseException:
+        for source in opened:
+            source.close()
+        raise
     engine = Engine(
         sources=opened,
         detector=models.detector,

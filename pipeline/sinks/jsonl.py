@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.sinks.output import finish, partial, writing
+from pipeline.sinks.output import TextFile
 from pipeline.types import Frame, FrameResult, Label, Person, TrackSummary
 
 
@@ -17,22 +17,16 @@ class JsonlSink:
     name = "jsonl"
 
     def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        with writing(self._path):
-            self._file = partial(self._path).open("w", encoding="utf-8", newline="\n", buffering=1)
+        self._file = TextFile(Path(path))
 
     def write(self, frame: Frame, result: FrameResult) -> None:
-        with writing(self._path):
-            self._file.write(line(frame_record(result)))
+        self._file.write(line(frame_record(result)))
 
     def end_track(self, summary: TrackSummary) -> None:
         """Tracks have a file of their own."""
 
     def close(self, completed: bool = True) -> None:
-        if not self._file.closed:
-            with writing(self._path):
-                self._file.close()
-            finish(self._path, completed)
+        self._file.close(completed)
 
 
 def frame_record(result: FrameResult) -> dict[str, Any]:

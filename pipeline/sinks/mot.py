@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.sinks.output import finish, partial, writing
+from pipeline.sinks.output import TextFile
 from pipeline.types import Frame, FrameResult, TrackSummary
 
 
@@ -14,9 +14,7 @@ class MotSink:
     name = "mot"
 
     def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        with writing(self._path):
-            self._file = partial(self._path).open("w", encoding="ascii", newline="\n", buffering=1)
+        self._file = TextFile(Path(path))
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         lines = []
@@ -24,14 +22,10 @@ class MotSink:
             x1, y1, x2, y2 = person.box
             place = f"{x1 + 1:.1f},{y1 + 1:.1f},{x2 - x1:.1f},{y2 - y1:.1f}"
             lines.append(f"{result.index + 1},{person.track},{place},{person.score:.3f},-1,-1,-1\n")
-        with writing(self._path):
-            self._file.writelines(lines)
+        self._file.write(*lines)
 
     def end_track(self, summary: TrackSummary) -> None:
         """The format knows no attributes."""
 
     def close(self, completed: bool = True) -> None:
-        if not self._file.closed:
-            with writing(self._path):
-                self._file.close()
-            finish(self._path, completed)
+        self._file.close(completed)

@@ -59,6 +59,34 @@ def finish(path: Path, completed: bool) -> None:
             os.replace(partial(path), path)
 
 
+class TextFile:
+    """Lines of text that reach the disk as they are written, under the partial name until `close`.
+
+    Raises SidewalkError wherever the file system refuses.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with writing(path):
+            self._file = partial(path).open("w", encoding="utf-8", newline="\n", buffering=1)
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    def write(self, *lines: str) -> None:
+        """lines: each with its line end."""
+        with writing(self.path):
+            self._file.writelines(lines)
+
+    def close(self, completed: bool = True) -> None:
+        """Give the file its final name, unless it is incomplete. Doing so again changes nothing."""
+        if not self._file.closed:
+            with writing(self.path):
+                self._file.close()
+            finish(self.path, completed)
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Failures of the file system become one-line errors that name the path and the remedy."""

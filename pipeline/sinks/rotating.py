@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.sinks.base import Sink
 from pipeline.sinks.jsonl import line
-from pipeline.sinks.output import finish, partial, writing
+from pipeline.sinks.output import TextFile, partial
 from pipeline.sinks.tracks import track_record
 from pipeline.types import Frame, FrameResult, TrackSummary
 
@@ -69,19 +69,13 @@ class TrackLinesSink:
     name = "tracks"
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        with writing(path):
-            self._file = partial(path).open("w", encoding="utf-8", newline="\n", buffering=1)
+        self._file = TextFile(path)
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         """Frames have a file of their own."""
 
     def end_track(self, summary: TrackSummary) -> None:
-        with writing(self._path):
-            self._file.write(line(track_record(summary)))
+        self._file.write(line(track_record(summary)))
 
     def close(self, completed: bool = True) -> None:
-        if not self._file.closed:
-            with writing(self._path):
-                self._file.close()
-            finish(self._path, completed)
+        self._file.close(completed)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.sinks.jsonl import attributes, box, line, seconds
-from pipeline.sinks.output import finish, partial, writing
+from pipeline.sinks.output import TextFile, finish, partial, writing
 from pipeline.types import Frame, FrameResult, TrackSummary
 
 COLUMNS = ("camera", "track", "first_time", "last_time", "frames", "readings")
@@ -22,28 +22,23 @@ class TracksSink:
     name = "tracks"
 
     def __init__(self, folder: str | Path) -> None:
-        self._lines = Path(folder) / "tracks.jsonl"
         self._table = Path(folder) / "tracks.csv"
-        with writing(self._lines):
-            self._file = partial(self._lines).open("w", encoding="utf-8", newline="\n", buffering=1)
+        self._lines = TextFile(Path(folder) / "tracks.jsonl")
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         """Frames have a file of their own."""
 
     def end_track(self, summary: TrackSummary) -> None:
-        with writing(self._lines):
-            self._file.write(line(track_record(summary)))
+        self._lines.write(line(track_record(summary)))
 
     def close(self, completed: bool = True) -> None:
-        if self._file.closed:
+        if self._lines.closed:
             return
-        with writing(self._lines):
-            self._file.close()
         if completed:
             with writing(self._table):
                 self._write_table()
             finish(self._table, completed)
-        finish(self._lines, completed)
+        self._lines.close(completed)
 
     def _write_table(self) -> None:
         groups = list(dict.fromkeys(group for record in self._records() for group in record["attributes"]))
@@ -56,7 +51,7 @@ class TracksSink:
                 rows.writerow([*(record[column] for column in COLUMNS), *cells])
 
     def _records(self) -> Iterator[dict[str, Any]]:
-        with partial(self._lines).open(encoding="utf-8") as file:
+        with partial(self._lines.path).open(encoding="utf-8") as file:
             yield from map(json.loads, file)
 
 
