@@ -62,7 +62,7 @@ def create_tracker(name: str = "sidewalk", **options: Any) -> Tracker:
         )
     module, _, class_name = ALGORITHMS[name].partition(":")
     algorithm = getattr(import_module(module), class_name)
-    known = list(inspect.signature(algorithm).parameters)
+    known = option_names(algorithm)
     for option in options:
         if option not in known:
             raise ValueError(
@@ -70,6 +70,14 @@ def create_tracker(name: str = "sidewalk", **options: Any) -> Tracker:
             )
     tracker: Tracker = algorithm(**options)
     return tracker
+
+
+def option_names(algorithm: type) -> list[str]:
+    """The options of an algorithm; one that passes `**options` on has those of its base too."""
+    parameters = inspect.signature(algorithm).parameters.values()
+    names = [one.name for one in parameters if one.kind is not one.VAR_KEYWORD]
+    inherited = option_names(algorithm.__base__) if len(names) < len(parameters) and algorithm.__base__ else []
+    return names + inherited
 
 
 def suggest(word: str, known: Any) -> str:

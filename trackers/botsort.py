@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from trackers import motion
@@ -16,20 +18,8 @@ class BotSort(ByteTrack):
     tracker, so it is off for the fixed cameras that most are. Other options as in ByteTrack.
     """
 
-    def __init__(
-        self,
-        lost_seconds: float = 1.0,
-        high: float = 0.25,
-        low: float = 0.1,
-        new: float = 0.25,
-        similarity: float = 0.2,
-        low_similarity: float = 0.5,
-        new_similarity: float = 0.3,
-        duplicate: float = 0.85,
-        boxes: str = "measured",
-        camera_motion: bool = False,
-    ) -> None:
-        super().__init__(lost_seconds, high, low, new, similarity, low_similarity, new_similarity, duplicate, boxes)
+    def __init__(self, camera_motion: bool = False, **options: Any) -> None:
+        super().__init__(**options)
         self._camera = PictureMotion() if camera_motion else None
 
     def _compensate(self, boxes: np.ndarray, frame: np.ndarray | None) -> None:
