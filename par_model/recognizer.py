@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -34,7 +34,8 @@ class Recognizer:
     ) -> None:
         """without: groups that are neither computed nor returned (`sensitive` for all sensitive ones).
 
-        batch: crops or windows a run of the model; more are run in turn.
+        batch: crops or windows a run of the model; more are run in turn. A CPU takes as long for a batch as for its
+        parts, but its libraries keep memory for every size they have met: there, all are powers of two.
         """
         self._runtime = runtime
         self.config = config
@@ -77,9 +78,9 @@ class Recognizer:
     def encode(self, crops: Sequence[np.ndarray]) -> list[CropFeature]:
         """crops: BGR uint8 (H, W, 3) of any sizes and number. One feature a crop."""
         features: list[CropFeature] = []
-        for start in range(0, len(crops), self._batch):
+        for part in self._parts(len(crops)):
             with self._lock:
-                features += self._runtime.encode(self._crops.fill(crops[start : start + self._batch]))
+                features += self._runtime.encode(self._crops.fill(crops[part]))
         return features
 
     def logits(self, sequences: Sequence[Window]) -> np.ndarray:
@@ -88,10 +89,28 @@ class Recognizer:
             if not 1 <= len(window) <= self.frames:
                 raise ValueError(f"sequence {i} has {len(window)} crops; this model takes 1 to {self.frames}")
         result = np.empty((len(sequences), len(self._columns)), dtype=np.float32)
-        for start in range(0, len(sequences), self._batch):
-            part = sequences[start : start + self._batch]
-            result[start : start + len(part)] = self._runtime.decide(part, self._columns)
+        for part in self._parts(len(sequences)):
+            result[part] = self._runtime.decide(sequences[part], self._columns)
         return result
+
+    def warm_up(self) -> None:
+        """Meet every size of batch there is, so that the first real ones are not slow and memory grows no more."""
+        crop = np.zeros((*self.config.image_size, 3), dtype=np.uint8)
+        size = self._batch
+        while size:
+            features = self.encode([crop] * size)
+            self.recognize([[feature] * self.frames for feature in features])
+            size //= 2
+
+    def _parts(self, count: int) -> Iterator[slice]:
+        """The runs of the model that `count` crops or windows take."""
+        start, size = 0, self._batch
+        while start < count:
+            if self.device == "cpu":
+                while size > count - start:
+                    size //= 2
+            yield slice(start, min(start + size, count))
+            start += size
 
     def recognize(self, sequences: Sequence[Window]) -> np.ndarray:
         """sequences: N windows of 1 to `frames` features, oldest first. Returns calibrated probabilities (N, A)."""

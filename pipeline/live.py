@@ -193,8 +193,7 @@ def _warm_up(models: Models) -> None:
     picture = np.zeros((360, 640, 3), np.uint8)
     models.detector.detect([picture])
     if models.recognizer is not None:
-        [feature] = models.recognizer.encode([picture[:256, :128]])
-        models.recognizer.recognize([[feature] * models.recognizer.frames])
+        models.recognizer.warm_up()
 
 
 def _prepare(folder: Path, overwrite: bool) -> None:

@@ -73,6 +73,19 @@ def test_batches_of_any_size(checkpoint: Path) -> None:
     assert recognizer.recognize([features[:k] for k in (1, 6, 3, 2, 6, 5, 1)]).shape == (7, 43)
 
 
+def test_a_cpu_meets_few_sizes_of_batch_and_all_of_them_when_warming_up(checkpoint: Path) -> None:
+    recognizer = Recognizer.load(checkpoint, "cpu", batch=4)
+    sizes: list[int] = []
+    plain = recognizer._runtime.encode
+    recognizer._runtime.encode = lambda crops: (sizes.append(len(crops)), plain(crops))[1]  # type: ignore[method-assign]
+    recognizer.warm_up()
+    assert sizes == [4, 2, 1]
+    for count in range(12):
+        recognizer.encode(random_crops(count))
+    assert set(sizes) == {4, 2, 1}
+    assert sum(sizes) == 7 + sum(range(12))
+
+
 def test_windows_of_no_or_too_many_crops_are_refused(recognizer: Recognizer) -> None:
     features = recognizer.encode(random_crops(7))
     for window in ([], features):
