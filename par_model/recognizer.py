@@ -35,7 +35,7 @@ class Recognizer:
         """without: groups that are neither computed nor returned (`sensitive` for all sensitive ones).
 
         batch: crops or windows a run of the model; more are run in turn. A CPU takes as long for a batch as for its
-        parts, but its libraries keep memory for every size they have met: there, all are powers of two.
+        parts, but its libraries keep memory for every size they have met: there, `batch` is only ever halved.
         """
         self._runtime = runtime
         self.config = config

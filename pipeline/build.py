@@ -61,14 +61,10 @@ def run(
         return run_live(config, cameras, Path(out), overwrite=overwrite, observer=observer)
 
     folders = output_folders(Path(out), [source.info.camera for source in opened])
-    try:
+    with closed_on_failure(opened):
         for folder in folders.values():
             prepare_output(folder, overwrite)
         models = load_models(config)
-    except BaseException:
-        for source in opened:
-            source.close()
-        raise
     engine = Engine(
         sources=opened,
         detector=models.detector,
@@ -97,15 +93,22 @@ def open_recordings(config: Config, cameras: Sequence[CameraConfig]) -> list[Sou
 
     opened: list[Source] = []
     taken: set[str] = set()
-    try:
+    with closed_on_failure(opened):
         for camera in cameras:
             name = unique_name(camera.name or source_name(camera.url), taken)
             opened.append(open_source(camera.url, camera=name, fps=camera.fps or config.images_fps))
+    return opened
+
+
+@contextmanager
+def closed_on_failure(sources: Sequence[Source]) -> Iterator[None]:
+    """Whatever ends the block early, Ctrl-C too, closes the sources there are by then."""
+    try:
+        yield
     except BaseException:
-        for source in opened:
+        for source in sources:
             source.close()
         raise
-    return opened
 
 
 def source_name(url: str) -> str:

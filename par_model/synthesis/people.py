@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from par_model.datasets.parts import PART_NAMES
 from par_model.synthesis import accessories
 from par_model.synthesis.bodies import JOINT_INDEX, Body
 from par_model.synthesis.colours import (
@@ -19,9 +20,9 @@ from par_model.synthesis.person import PersonMesh
 from par_model.synthesis.render import Look
 from par_model.synthesis.sampling import Traits
 
-# Material numbers, the same for every person.
+# Material numbers, the same for every person: their places in PART_NAMES less one, which is the surroundings.
 (SKIN, TOP, BOTTOM, SHOES, HAIR, HAT, BRIM, SCARF, BACKPACK, STRAPS, SHOULDER_BAG, SHOULDER_STRAP, HAND_BAG, HANDLES,
- FRAME, TYRE, METAL, SOCKS, TIGHTS, HOOD) = range(20)  # fmt: skip
+ FRAME, TYRE, METAL, SOCKS, TIGHTS, HOOD) = range(len(PART_NAMES) - 2)  # fmt: skip
 # What a detector's box encloses.
 BOXED = (SKIN, TOP, BOTTOM, SHOES, HAIR, HAT, BRIM, SCARF, BACKPACK, SOCKS, TIGHTS, HOOD)
 # Part of the person's pixels that a thing must cover to be called visible, and in how many frames.

@@ -40,11 +40,9 @@ class Objective:
 
     def parts(self, scores: Tensor, maps: Tensor, weights: Tensor) -> Tensor:
         """How badly parts are told. scores: (B, P, h, w); maps: (B, h, w) uint8; weights: (P,). Returns a scalar."""
-        known = int((maps != UNKNOWN_PART).sum())
-        if not known:
+        if not (maps != UNKNOWN_PART).any():
             return scores.new_zeros(())
-        target = maps.long()
-        return self.settings.parts * F.cross_entropy(scores.float(), target, weights, ignore_index=UNKNOWN_PART)
+        return self.settings.parts * F.cross_entropy(scores.float(), maps.long(), weights, ignore_index=UNKNOWN_PART)
 
     def _cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Over groups the sum, over the rows where a group is known the mean, in nats a question."""
@@ -106,7 +104,9 @@ def part_weights(maps: np.ndarray) -> Tensor:
 
     maps: (..., h, w) uint8. Raises DatasetError where no cell is known.
     """
-    counts = np.bincount(maps.ravel(), minlength=UNKNOWN_PART)[: len(PART_NAMES)].astype(np.float64)
+    # One tracklet at a time: counting widens each cell to eight bytes.
+    cells = sum(np.bincount(some.ravel(), minlength=UNKNOWN_PART + 1) for some in maps)
+    counts = np.asarray(cells, dtype=np.float64)[: len(PART_NAMES)]
     if not counts.any():
         raise DatasetError("a stage's loss has parts, but no training tracklet has part maps; only generated shards do")
     share = np.maximum(counts / counts.sum(), 1e-4)

@@ -63,7 +63,7 @@ class PictureStore:
             progress(done)
         if not chunks:
             raise DatasetError("the data set has no tracklets")
-        maps = np.concatenate([_maps(tracklet, pictures)[None] for tracklet in tracklets]) if parts else None
+        maps = np.stack([_maps(tracklet, pictures) for tracklet in tracklets]) if parts else None
         return cls(chunks, " ".join(names), maps)
 
     def __len__(self) -> int:

@@ -148,9 +148,10 @@ class StageRun:
         return classifier.to(self.bench.device)
 
     def _part_weights(self) -> Tensor | None:
-        maps = self.bench.pictures.maps
-        if not self.stage.loss.parts or maps is None:
+        if not self.stage.loss.parts:
             return None
+        maps = self.bench.pictures.maps
+        assert maps is not None
         return part_weights(maps).to(self.bench.device)
 
     def _forward(self) -> Callable[[Tensor], Any]:
@@ -230,27 +231,27 @@ class StageRun:
         return value
 
     def _loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        bench = self.bench
-        pictures = load(bench.pictures, batch, bench.device)
-        targets = batch.targets.to(bench.device)
-        autocast = torch.autocast(bench.device.type, torch.bfloat16, enabled=bench.settings.precision == "bf16")
-        if self.part_weights is not None and self.augment is not None:
-            cells = (CELLS * bench.model.config.grid[0], CELLS * bench.model.config.grid[1])
-            maps = load_maps(bench.pictures, batch, bench.device)
-            images, maps = self.augment.with_maps(pictures, maps, cells, generator)
-            with autocast:
-                logits, scores = self.forward(bench.normalise(images))
-            return self.objective(logits, targets) + self.objective.parts(scores, maps[:, 0], self.part_weights)
+        """What the stage minimises, of one batch whose pictures `generator` changes."""
+        bench, grid = self.bench, self.bench.model.config.grid
+        pictures, maps = load(bench.pictures, batch, bench.device), None
         if self.augment is None:
             images = plain(pictures, bench.model.config.image_size)
-        else:
+        elif self.part_weights is None:
             images = self.augment(pictures, generator)
-        with autocast:
+        else:
+            maps = load_maps(bench.pictures, batch, bench.device)
+            images, maps = self.augment.with_maps(pictures, maps, (CELLS * grid[0], CELLS * grid[1]), generator)
+        images = bench.normalise(images)
+        with torch.autocast(bench.device.type, torch.bfloat16, enabled=bench.settings.precision == "bf16"):
             if self.features is None:
-                logits = self.forward(bench.normalise(images))
+                output = self.forward(images)
             else:
-                logits = forward_taps(bench.model, bench.normalise(images), self.features.load(batch, bench.device))
-        return self.objective(logits, targets)
+                output = forward_taps(bench.model, images, self.features.load(batch, bench.device))
+        targets = batch.targets.to(bench.device)
+        if maps is None or self.part_weights is None:
+            return self.objective(output, targets)
+        logits, scores = output
+        return self.objective(logits, targets) + self.objective.parts(scores, maps[:, 0], self.part_weights)
 
     def _update(self) -> None:
         factor = self._rate()

@@ -34,11 +34,12 @@ class TracksSink:
     def close(self, completed: bool = True) -> None:
         if self._lines.closed:
             return
+        self._lines.close(completed=False)  # they take their name last, beside a table that is there
         if completed:
             with writing(self._table):
                 self._write_table()
             finish(self._table, completed)
-        self._lines.close(completed)
+            finish(self._lines.path, completed)
 
     def _write_table(self) -> None:
         groups = list(dict.fromkeys(group for record in self._records() for group in record["attributes"]))
