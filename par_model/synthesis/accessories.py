@@ -165,14 +165,13 @@ def hand_bag(
 
 
 def held_object(rng: np.random.Generator, body: Body, side: str, material: int) -> list[Layer]:
-    """Something in the hand that is no bag: a bottle, a book, a closed umbrella or a folded coat over the arm."""
+    """Something in the hand that is no bag: a bottle, a book or a closed umbrella."""
     scale = body.height / REFERENCE_HEIGHT
     half, power, drop = (
         ((0.035, 0.035, 0.11), 3.0, 0.0),
-        ((0.02, 0.09, 0.12), 8.0, 0.04),
+        ((0.015, 0.075, 0.105), 8.0, 0.04),
         ((0.022, 0.022, 0.36), 2.2, 0.28),
-        ((0.05, 0.13, 0.2), 2.6, 0.1),
-    )[rng.integers(4)]
+    )[rng.integers(3)]
     shape, faces = superellipsoid(half, power, 7, 12)
     points = (shape * rng.uniform(0.85, 1.15) - np.array([0, 0, drop])) * scale + hold_point(body, side, elbow=False)
     return [_layer(points, rigid(len(points), RIGID[f"bag.{side}"]), faces, material, scale)]

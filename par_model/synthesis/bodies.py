@@ -14,22 +14,25 @@ from typing import Any
 
 import numpy as np
 
-BANK_VERSION = 4
+BANK_VERSION = 5
 AGES = ("young", "teenager", "adult", "old")
 GENDERS = ("male", "female")
 SKIN_VERTICES = 13380  # hm08 keeps eyes, teeth, tongue and fitting helpers from here on
 BODIES_PER_CELL = 40
+MEAN_HEIGHT = 1.79  # metres: crown of the average adult, in whose coordinates hems, hats and hair are measured
 
 # Metres from sole to crown: mean and spread for (male, female).
 STATURE = {
-    "young": ((1.30, 0.11), (1.28, 0.11)),
-    "teenager": ((1.66, 0.07), (1.59, 0.06)),
+    "young": ((1.22, 0.11), (1.21, 0.11)),
+    "teenager": ((1.61, 0.07), (1.57, 0.06)),
     "adult": ((1.77, 0.07), (1.64, 0.065)),
     "old": ((1.72, 0.07), (1.59, 0.06)),
 }
 
-# Ranges of anny's age parameter whose bodies read as MARS's four words (0 = baby .. 1 = very old).
-AGE_RANGES = {"young": (0.36, 0.47), "teenager": (0.55, 0.70), "adult": (0.70, 0.88), "old": (0.90, 1.0)}
+# Ranges of anny's age parameter (0 = baby .. 1 = very old) whose bodies read as MARS's four words; by its growth tables
+# 4 to 10, 12 to 15, 18 to 65 and over 80 years. Nobody between them is made: no picture would tell which word is right.
+AGE_RANGES = {"young": (0.22, 0.38), "teenager": (0.46, 0.60), "adult": (0.76, 0.84), "old": (0.92, 1.0)}
+WEIGHTS = {"young": 0.46, "teenager": 0.42, "adult": 0.52, "old": 0.52}  # mean of anny's weight parameter
 
 # The joints that a distant pedestrian moves, each with the rig's bones that follow it rigidly.
 JOINTS: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
@@ -157,14 +160,16 @@ def _bake(folder: Path) -> None:
         vertices.append((shape - [0, 0, floor]).astype(np.float32))
         pivots = [labels.index(_PIVOT_BONE.get(name, bones[0])) for name, _, bones in JOINTS]
         joints.append((heads[pivots] - [0, 0, floor]).astype(np.float32))
-    mean = np.mean(vertices[80:240], axis=0)
+    grown = cells[:, 0] == AGES.index("adult")
+    mean, mean_joints = (np.mean(np.array(of)[grown], axis=0) for of in (vertices, joints))
+    size = MEAN_HEIGHT / mean[:SKIN_VERTICES, 2].max()
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent))
-    np.save(partial / "deviations.npy", (np.array(vertices) - mean).astype(np.float16))
+    np.save(partial / "deviations.npy", (np.array(vertices) - size * mean).astype(np.float16))
     np.savez(
         partial / "shared.npz",
-        mean=mean.astype(np.float32),
-        mean_joints=np.mean(joints[80:240], axis=0).astype(np.float32),
+        mean=(size * mean).astype(np.float32),
+        mean_joints=(size * mean_joints).astype(np.float32),
         joints=np.array(joints, np.float32),
         weights=_joint_weights(model, labels),
         faces=_skin_faces(model.faces.numpy()),
@@ -186,7 +191,7 @@ def _phenotype(rng: np.random.Generator, age: str, gender: str) -> dict[str, flo
         "age": float(rng.uniform(*AGE_RANGES[age])),
         "gender": float(np.clip(rng.normal(0.06 if gender == "male" else 0.95, 0.06), 0, 1)),
         "muscle": spread(0.5, 0.18),
-        "weight": spread(0.48, 0.17),
+        "weight": spread(WEIGHTS[age], 0.17),
         "height": spread(0.5, 0.16),
         "proportions": spread(0.55, 0.2),
     }

@@ -10,6 +10,7 @@ from par_model.synthesis.people import (
     FRAME,
     HAND_BAG,
     HANDLES,
+    HELD,
     HOOD,
     METAL,
     SHOULDER_BAG,
@@ -57,8 +58,8 @@ def carry(fitting: Fitting, bank: BodyBank, riding: bool) -> tuple[tuple[str, st
         holds["LR"[side]] = elbow
     if traits.held and not riding and not holds:
         side = int(rng.integers(2))
-        fitting.materials[HANDLES] = Material(shade(rng, str(rng.choice(COMMON))), gloss=float(rng.uniform(0.0, 0.4)))
-        fitting.layers += accessories.held_object(rng, body, "LR"[side], HANDLES)
+        fitting.materials[HELD] = Material(shade(rng, str(rng.choice(COMMON))), gloss=float(rng.uniform(0.0, 0.4)))
+        fitting.layers += accessories.held_object(rng, body, "LR"[side], HELD)
         hands[side] = "carry"
         holds["LR"[side]] = False
     if riding:

@@ -27,7 +27,7 @@ _GREY = ((0.5, (0.6, 0.59, 0.58)), (0.3, (0.8, 0.79, 0.77)), (0.2, (0.28, 0.26, 
 
 def sample_hair_colour(rng: np.random.Generator, age: str) -> tuple[float, float, float]:
     """Linear RGB; old people are mostly grey."""
-    shades = _GREY if age == "old" and rng.uniform() < 0.75 else _HAIR_SHADES
+    shades = _GREY if age == "old" and rng.uniform() < 0.9 else _HAIR_SHADES
     shares = np.array([share for share, _ in shades])
     base = shades[rng.choice(len(shades), p=shares / shares.sum())][1]
     tint = rng.uniform(0.75, 1.25) * (1 + np.array([0.06, 0.0, -0.06]) * rng.uniform(-1, 1))
@@ -55,7 +55,7 @@ def sample_cut(rng: np.random.Generator, long: bool, age: str, gender: str) -> H
         if piece in BOBS:
             return HairCut(piece, -9.0, True, float(rng.uniform(0.08, 0.16)))
         return HairCut(piece, float(rng.uniform(1.12, 1.43)) if piece == "long01" else -9.0, True)
-    if gender == "male" and rng.uniform() < (0.35 if age == "old" else 0.15):
+    if gender == "male" and rng.uniform() < (0.45 if age == "old" else 0.15):
         return HairCut(None, -9.0, False)
     choices = SHORT_HAIR if gender == "male" else (*SHORT_HAIR[:3], "bob02", "short03")
     return HairCut(str(rng.choice(choices)), -9.0, False)

@@ -50,8 +50,8 @@ def sample_style(rng: np.random.Generator, motion: str, body: Body, hands: tuple
     size = body.height / 1.72
     old = body.age == "old"
     if motion == "walking":
-        stride = rng.normal(1.36, 0.13) * size * (0.8 if old else 1.0)
-        cadence, lean = rng.normal(0.93, 0.08) / np.sqrt(size), rng.normal(0.03, 0.03)
+        stride = rng.normal(1.36, 0.13) * size * (0.75 if old else 1.0)
+        cadence, lean = rng.normal(0.85 if old else 0.93, 0.08) / np.sqrt(size), rng.normal(0.03, 0.03)
     elif motion == "running":
         stride, cadence = rng.normal(2.3, 0.35) * size, rng.normal(1.38, 0.1) / np.sqrt(size)
         lean = rng.normal(0.14, 0.05)
@@ -66,7 +66,7 @@ def sample_style(rng: np.random.Generator, motion: str, body: Body, hands: tuple
         phase=float(rng.uniform()),
         arm_swing=float(np.clip(rng.normal(0.4, 0.14), 0.08, 0.8)),
         lean=float(lean),
-        stoop=float(abs(rng.normal(0.2 if old else 0.05, 0.08))),
+        stoop=float(abs(rng.normal(0.27 if old else 0.05, 0.08))),
         spread=float(rng.uniform(0.06, 0.16) + bulk),
         hands=hands,
         sway=float(rng.uniform(0.3, 1.2)),

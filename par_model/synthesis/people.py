@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,8 @@ from par_model.synthesis.sampling import Traits
 # Material numbers, the same for every person: their places in PART_NAMES less one, which is the surroundings.
 (SKIN, TOP, BOTTOM, SHOES, HAIR, HAT, BRIM, SCARF, BACKPACK, STRAPS, SHOULDER_BAG, SHOULDER_STRAP, HAND_BAG, HANDLES,
  FRAME, TYRE, METAL, SOCKS, TIGHTS, HOOD) = range(len(PART_NAMES) - 2)  # fmt: skip
+HELD, HEADPHONES = 20, 21  # of no part: maps leave them unknown
+MATERIALS = 22
 # What a detector's box encloses.
 BOXED = (SKIN, TOP, BOTTOM, SHOES, HAIR, HAT, BRIM, SCARF, BACKPACK, SOCKS, TIGHTS, HOOD)
 # Part of the person's pixels that a thing must cover to be called visible, and in how many frames.
@@ -36,6 +39,7 @@ VISIBLE = {
     "bottom": 0.05,
     "legs": 0.12,
 }
+THINGS = ("backpack", "shoulder bag", "hand bag", "hat")
 LABELLED = {
     "backpack": (BACKPACK, STRAPS),
     "shoulder bag": (SHOULDER_BAG, SHOULDER_STRAP),
@@ -61,7 +65,7 @@ class Fitting:
     body: Body
     hair_colour: tuple[float, float, float]
     hidden: np.ndarray
-    materials: list[Material] = field(default_factory=lambda: [Material((0.5, 0.5, 0.5))] * 20)
+    materials: list[Material] = field(default_factory=lambda: [Material((0.5, 0.5, 0.5))] * MATERIALS)
     layers: list[Layer] = field(default_factory=list)
     bulk: float = 0.0
     waist: float | None = None
@@ -133,10 +137,11 @@ class Person:
         return moved
 
 
-def static_attributes(person: Person, shown: dict[str, bool]) -> dict[str, object]:
+def static_attributes(person: Person, shown: Mapping[str, bool | None]) -> dict[str, object]:
     """MARS's static groups as far as the pictures show them: None where they do not tell.
 
-    shown: for every key of VISIBLE whether it covers enough of the person in enough frames.
+    shown: for every key of VISIBLE whether it covers enough of the person in enough frames; None where it does, but is
+    too small to be made out.
     """
     traits = person.traits
     skirt = traits.bottom in ("skirt", "dress")

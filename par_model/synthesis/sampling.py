@@ -15,6 +15,12 @@ POSE_VARIES, MOTION_VARIES = "pose varies", "motion varies"
 HAND_BAGS = ("tote", "plastic", "briefcase", "handbag")
 OUTER = ("none", "coat", "jacket", "open")
 
+# How often people of an age carry a backpack, a shoulder bag and a hand bag, and wear a hood: leanings, no rules.
+_BAGS = {
+    "young": (0.3, 0.2, 0.16), "teenager": (0.36, 0.27, 0.24), "adult": (0.26, 0.3, 0.34), "old": (0.15, 0.28, 0.36),
+}  # fmt: skip
+_HOODS = {"young": 0.26, "teenager": 0.34, "adult": 0.18, "old": 0.1}
+
 
 @dataclass(frozen=True)
 class Traits:
@@ -50,7 +56,7 @@ class Traits:
 def sample_traits(rng: np.random.Generator) -> Traits:
     """Near-flat marginals: a rare attribute is worth more to a learner than a realistic share of it."""
     female = bool(rng.uniform() < 0.5)
-    age = str(rng.choice(AGES, p=[0.2, 0.25, 0.35, 0.2]))
+    age = str(rng.choice(AGES, p=[0.24, 0.24, 0.3, 0.22]))
     top_short = bool(rng.uniform() < 0.45)
     roll = rng.uniform()
     if roll < (0.4 if female else 0.02):
@@ -69,7 +75,7 @@ def sample_traits(rng: np.random.Generator) -> Traits:
     if bottom == "dress":
         shared = [c for c in TOP_COLOURS if c in BOTTOM_COLOURS]
         top_colour = bottom_colour = str(rng.choice(shared))
-    bags = rng.uniform(size=3) < [0.27, 0.27, 0.28]
+    bags = rng.uniform(size=3) < _BAGS[age]
     if bags.sum() == 3:
         bags[rng.integers(3)] = False
     hat = str(rng.choice(HATS, p=[0.42, 0.28, 0.15, 0.15])) if rng.uniform() < 0.35 else None
@@ -90,7 +96,7 @@ def sample_traits(rng: np.random.Generator) -> Traits:
         backpack=bool(bags[0]),
         shoulder_bag=bool(bags[1]),
         hand_bag=str(rng.choice(HAND_BAGS, p=[0.3, 0.22, 0.18, 0.3])) if bags[2] else None,
-        hood=bool(not top_short and not hood_up and rng.uniform() < 0.22),
+        hood=bool(not top_short and not hood_up and rng.uniform() < _HOODS[age]),
         scarf=bool(rng.uniform() < (0.03 if top_short else 0.16)),
         boots=bool(rng.uniform() < (0.3 if female else 0.12)),
         beard=float(rng.choice([0.0, 0.5, 1.0], p=[0.6, 0.2, 0.2])) if not female and age in ("adult", "old") else 0.0,

@@ -33,6 +33,7 @@ from par_model.synthesis.people import (
     BRIM,
     HAIR,
     HAT,
+    HEADPHONES,
     HOOD,
     SCARF,
     SHOES,
@@ -87,7 +88,7 @@ class Tailor:
         self._dress_head(fitting, cut)
         hands, holds = carry(fitting, self.bank, riding)
         styles = tuple(sample_style(rng, motion, fitting.body, hands, fitting.bulk) for motion in motions)
-        bald = cut.piece is None and rng.uniform() < 0.5
+        bald = cut.piece is None and traits.age in ("adult", "old") and rng.uniform() < 0.5
         scalp = (0.0 if bald else 1.0, 1.752, traits.beard)
         mesh = assemble(
             self.bank, self._faces, fitting.body, fitting.layers, fitting.hidden, tuple(fitting.materials),
@@ -245,8 +246,10 @@ class Tailor:
         if layer is not None:
             fitting.layers.append(layer)
         if traits.headphones:
-            materials[BRIM] = Material(shade(rng, str(rng.choice(["black", "white", "red"]))), gloss=0.3, wrinkle=0.0)
-            fitting.layers += hair.headphones(body, self.bank, BRIM)
+            materials[HEADPHONES] = Material(
+                shade(rng, str(rng.choice(["black", "white", "red"]))), gloss=0.3, wrinkle=0.0
+            )
+            fitting.layers += hair.headphones(body, self.bank, HEADPHONES)
         if traits.hat:
             word = str(rng.choice([c for c in TOP_COLOURS if c != "complex"]))
             materials[HAT] = cloth(rng, word, TOP_COLOURS)

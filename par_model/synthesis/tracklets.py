@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from par_model.datasets.parts import MAP_SIZE, PART_NAMES
+from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART
 from par_model.schema import Schema, load_schema
 from par_model.synthesis import people, sampling
 from par_model.synthesis.bodies import JOINT_INDEX
@@ -24,6 +24,7 @@ TRACKLETS_PER_SCENE = 25
 SUPERSAMPLING = 1.4
 TARGET, NEIGHBOUR = 1, 2
 FRAMES_VISIBLE = 2  # frames in which a thing must show to be labelled
+LEGIBLE = 30  # camera pixels without which a bag or hat is neither there nor not
 _RENDER_HEIGHTS = np.array([64, 80, 96, 112, 128, 160, 192, 224, 272])
 
 
@@ -153,9 +154,7 @@ class TrackletGenerator:
         self, person: Person, poses: list[tuple[np.ndarray, float, str]], visible: list[dict[str, float]],
         boxes: np.ndarray, camera: Camera, sensor: Sensor, step: float,
     ) -> dict[str, object]:  # fmt: skip
-        shown = {
-            part: sum(v[part] >= share for v in visible) >= FRAMES_VISIBLE for part, share in people.VISIBLE.items()
-        }
+        shown = _shown(visible, [sensor.height**2 * (x2 - x1) / (y2 - y1) for x1, y1, x2, y2 in boxes])
         angles = np.array([_angle(camera, bones, heading) for bones, heading, _ in poses])
         gaits = [motion for _, _, motion in poses]
         attributes = people.static_attributes(person, shown)
@@ -248,8 +247,21 @@ def _parts(owners: np.ndarray) -> np.ndarray:
     """The part map of a crop: what the middle of each cell shows."""
     down, across = (((np.arange(n) + 0.5) * size / n).astype(int) for n, size in zip(MAP_SIZE, owners.shape))
     person, material = np.moveaxis(owners[np.ix_(down, across)], -1, 0)
-    named = np.where(person == TARGET, 1 + material, np.where(person == 0, 0, len(PART_NAMES) - 1))
-    return named.astype(np.uint8)
+    somebody_else = len(PART_NAMES) - 1
+    mine = np.where(1 + material < somebody_else, 1 + material, UNKNOWN_PART)
+    return np.where(person == TARGET, mine, np.where(person == 0, 0, somebody_else)).astype(np.uint8)
+
+
+def _shown(visible: list[dict[str, float]], areas: list[float]) -> dict[str, bool | None]:
+    """What static_attributes asks; areas: camera pixels of each crop."""
+    shown: dict[str, bool | None] = {}
+    for part, share in people.VISIBLE.items():
+        seen = [(v[part], v[part] * v["person"] * area) for v, area in zip(visible, areas)]
+        shown[part] = sum(covered >= share for covered, _ in seen) >= FRAMES_VISIBLE
+        legible = sum(pixels >= LEGIBLE for _, pixels in seen) >= FRAMES_VISIBLE
+        if part in people.THINGS and shown[part] and not legible:
+            shown[part] = None
+    return shown
 
 
 def _visible(owners: np.ndarray) -> dict[str, float]:

@@ -47,7 +47,8 @@ class PictureStore:
         """Find the pictures in `folder`, or decode what is missing there.
 
         size: (height, width); parts: read the part maps too, into memory; progress: told how many tracklets are
-        ready. A picture that cannot be decoded is a problem of the data set, and its neighbour stands in for it.
+        ready. A picture that cannot be decoded is a problem of the data set, and its neighbour stands in for it; maps
+        that cannot are one too, and stay unknown.
         """
         folder.mkdir(parents=True, exist_ok=True)
         chunks: list[np.ndarray] = []
@@ -63,7 +64,7 @@ class PictureStore:
             progress(done)
         if not chunks:
             raise DatasetError("the data set has no tracklets")
-        maps = np.stack([_maps(tracklet, pictures) for tracklet in tracklets]) if parts else None
+        maps = np.stack([_maps(tracklet, pictures, tracklets.problems) for tracklet in tracklets]) if parts else None
         return cls(chunks, " ".join(names), maps)
 
     def __len__(self) -> int:
@@ -79,13 +80,16 @@ class PictureStore:
         return result
 
 
-def _maps(tracklet: Tracklet, pictures: int) -> np.ndarray:
+def _maps(tracklet: Tracklet, pictures: int, problems: Problems) -> np.ndarray:
     """(pictures, *MAP_SIZE) uint8, UNKNOWN_PART where the tracklet has none."""
-    if tracklet.parts is None:
-        return np.full((pictures, *MAP_SIZE), UNKNOWN_PART, dtype=np.uint8)
-    count = len(tracklet.pictures)
-    maps: np.ndarray = decode_maps(tracklet.parts, count)[even_indices(count, pictures)]
-    return maps
+    if tracklet.parts is not None:
+        count = len(tracklet.pictures)
+        try:
+            maps: np.ndarray = decode_maps(tracklet.parts, count)[even_indices(count, pictures)]
+            return maps
+        except (DatasetError, OSError) as error:
+            problems.add("unreadable part maps", f"{tracklet.key}: {error}")
+    return np.full((pictures, *MAP_SIZE), UNKNOWN_PART, dtype=np.uint8)
 
 
 def _files(tracklets: Sequence[Tracklet]) -> list[list[Tracklet]]:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from par_model import load
-from par_model.datasets import open_dataset
+from par_model.datasets import Picture, open_dataset
 from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, encode_maps
 from par_model.losses import weighted_bce
 from par_model.schema import load_schema
@@ -68,6 +68,13 @@ def write_shard(path: Path, count: int, seed: int) -> None:
             add(f"p{index}.parts.png", encode_maps(maps))
             labels = {"top color": "top red" if red else "top blue", "hat": hat, "motion": "walking"}
             add(f"p{index}.json", json.dumps({"attributes": labels}).encode())
+
+
+def blank(member: Picture) -> None:
+    """Write zeros over one file of an archive."""
+    with member.path.open("r+b") as archive:
+        archive.seek(member.offset)
+        archive.write(bytes(member.size or 0))
 
 
 @pytest.fixture(scope="module")
@@ -289,12 +296,8 @@ def test_a_resumed_epoch_gives_the_batches_that_were_left() -> None:
 
 def test_pictures_are_decoded_once_and_a_broken_one_is_replaced_by_its_neighbour(tmp_path: Path) -> None:
     write_shard(tmp_path / "data" / "0.tar", 4, 0)
-    good = (tmp_path / "data" / "0.tar").read_bytes()
     found = open_dataset(tmp_path / "data", MARS)
-    broken = found.tracklets[0].pictures[1]
-    (tmp_path / "data" / "0.tar").write_bytes(
-        good[: broken.offset] + b"\0" * (broken.size or 0) + good[broken.offset + (broken.size or 0) :]
-    )
+    blank(found.tracklets[0].pictures[1])
     sizes: dict[str, Any] = {"size": (32, 16), "pictures": 3, "preprocessing": load_preprocessing()}
     store = PictureStore.open(found, tmp_path / "cache", **sizes)
     assert found.problems.counts == {"unreadable picture": 1}
@@ -377,3 +380,15 @@ def test_averaged_weights_follow_quickly_at_first_and_slowly_later() -> None:
         module.weight.fill_(-100.0)
     average.update(module, 100000)
     assert early - float(average.module.weight.detach()) < 2.0
+
+
+def test_unreadable_part_maps_are_counted_and_stay_unknown(tmp_path: Path) -> None:
+    write_shard(tmp_path / "data" / "0.tar", 4, 0)
+    found = open_dataset(tmp_path / "data", MARS)
+    assert found.tracklets[2].parts is not None
+    blank(found.tracklets[2].parts)
+    sizes: dict[str, Any] = {"size": (32, 16), "pictures": 3, "preprocessing": load_preprocessing()}
+    store = PictureStore.open(found, tmp_path / "cache", **sizes, parts=True)
+    assert found.problems.counts == {"unreadable part maps": 1}
+    assert store.maps is not None
+    assert [bool((maps == UNKNOWN_PART).all()) for maps in store.maps] == [False, False, True, False]

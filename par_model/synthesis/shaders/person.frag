@@ -1,8 +1,8 @@
 // Cloth, skin and hair: cuts hems and sleeves, paints patterns, lights them; also says whose pixel it is.
-uniform vec4 first[20];   // rgb, pattern
-uniform vec4 second[20];  // rgb, pattern scale in metres
-uniform vec4 surface[20]; // gloss, wrinkle, sleeve, hem
-uniform vec4 cut[20];     // top, its slope to the back, keep the face free, share of the second colour
+uniform vec4 first[22];   // rgb, pattern
+uniform vec4 second[22];  // rgb, pattern scale in metres
+uniform vec4 surface[22]; // gloss, wrinkle, sleeve, hem
+uniform vec4 cut[22];     // top, its slope to the back, keep the face free, share of the second colour
 uniform vec3 hair_colour;
 uniform vec4 scalp;       // 1 where the scalp is painted, hairline height, beard, unused
 uniform float seed;
