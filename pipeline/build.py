@@ -192,9 +192,13 @@ def camera_factory(config: Config, recognizer: Recognizer | None) -> Callable[[S
     from pipeline.attributes import AttributeState
     from trackers import create_tracker
     from trackers.identities import Identities
-    from trackers.reattach import Gallery
+    from trackers.reattach import FEATURES_LEAST, Gallery
 
-    reattach = config.reattach.enabled
+    # A reading's appearance is a mean over its crops already; colours of single crops need more of them.
+    looks, least = (5, None) if recognizer is None else (1, FEATURES_LEAST)
+
+    def identities() -> Identities:
+        return Identities(Gallery(config.reattach.seconds, least=least), looks=looks)
 
     def build(info: SourceInfo) -> CameraPipeline:
         with user_errors():
@@ -204,8 +208,6 @@ def camera_factory(config: Config, recognizer: Recognizer | None) -> Callable[[S
             beliefs = AttributeState(recognizer.schema, margin=config.attributes.margin)
         buffer = TrackletBuffer(**config.tracklets.model_dump())
         window = recognizer.frames if recognizer is not None else 1
-        # A reading's appearance is a mean over its crops already; colours of single crops need more of them.
-        looks = 1 if recognizer is not None else 5
         return CameraPipeline(
             info.camera,
             tracker,
@@ -213,7 +215,7 @@ def camera_factory(config: Config, recognizer: Recognizer | None) -> Callable[[S
             beliefs,
             config.recognition,
             window,
-            identities=(lambda: Identities(Gallery(config.reattach.seconds), looks=looks)) if reattach else None,
+            identities=identities if config.reattach.enabled else None,
             memory=config.reattach.seconds,
         )
 

@@ -21,7 +21,10 @@ STRANGERS = 512
 """Likenesses of people seen together that are remembered: how alike different people look here."""
 
 FEWEST_STRANGERS = 30
-"""Of these, as many must have been seen before they raise the threshold."""
+"""Of these, as many must have been seen before they move the threshold."""
+
+FEATURES_LEAST = 0.7
+"""`least` for a recogniser's features, in which strangers look far less alike than in counted colours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ class Gallery:
     """People of one camera who went missing, and the question whether a new track is one of them.
 
     seconds: how long somebody is remembered; size: how many are at most, the longest gone forgotten first.
-    likeness: least cosine of two appearances; raised to that which strangers seen together hardly reach.
+    likeness: cosine that two appearances must reach until strangers have been seen together; from then on it is what
+    those hardly reach, but never below `least` (`likeness` where it is None).
     ratio: the candidate's distance in appearance (1 - cosine) over that of anybody else known, at most.
     speed: fastest that people walk unseen, in box heights per second.
     """
@@ -50,11 +54,13 @@ class Gallery:
         seconds: float = 10.0,
         size: int = 100,
         likeness: float = 0.9,
+        least: float | None = None,
         ratio: float = 0.5,
         speed: float = 1.0,
     ) -> None:
         self.seconds, self.size = seconds, size
         self.likeness, self.ratio, self.speed = likeness, ratio, speed
+        self.least = likeness if least is None else least
         self._missing: OrderedDict[int, Missing] = OrderedDict()
         self._strangers: deque[float] = deque(maxlen=STRANGERS)
 
@@ -92,7 +98,7 @@ class Gallery:
         """The cosine that an appearance must reach now."""
         if len(self._strangers) < FEWEST_STRANGERS:
             return self.likeness
-        return max(self.likeness, float(np.quantile(self._strangers, 0.98)))
+        return max(self.least, float(np.quantile(self._strangers, 0.98)))
 
     def match(
         self,

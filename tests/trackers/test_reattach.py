@@ -87,6 +87,17 @@ def test_where_strangers_look_alike_more_likeness_is_asked() -> None:
     assert gallery.match(14.0, 14.5, HERE, look(1, noise=0.3)) is None
 
 
+def test_where_strangers_look_unlike_less_likeness_will_do() -> None:
+    gallery = Gallery(likeness=0.99, least=0.8)
+    gallery.lost(1, 10.0, HERE, look(1))
+    again = look(1, noise=0.3)
+    assert gallery.least < look(1) @ again < gallery.likeness
+    assert gallery.match(11.0, 12.0, HERE, again) is None
+    gallery.together(np.stack([look(person) for person in range(10)]))
+    assert gallery.threshold == gallery.least
+    assert gallery.match(12.0, 13.0, HERE, again) == 1
+
+
 def test_the_gallery_is_bounded_in_number_and_in_time() -> None:
     gallery = Gallery(seconds=5.0, size=10)
     for person in range(50):
