@@ -13,6 +13,7 @@ from rich.table import Table
 
 Device = Annotated[str, typer.Option(help="cpu, or cuda.")]
 Threads = Annotated[int, typer.Option(help="CPU threads.")]
+VIT = "ViT-B/16"
 Compact = Annotated[bool, typer.Option("--compact", help="The small model instead of ViT-B/16.")]
 
 
@@ -71,10 +72,13 @@ def runtimes(
     people: Annotated[int, typer.Option(help="People in a batch.")] = 8,
     rounds: Annotated[int, typer.Option(help="Rounds of a pass; the fastest counts.")] = 10,
     passes: Annotated[int, typer.Option(help="Passes over the runtimes, which alternate.")] = 3,
+    beside: Annotated[bool, typer.Option(help="Measure ViT-B/16 with fresh weights in PyTorch too.")] = False,
 ) -> None:
     """Crops encoded and windows read a second by each runtime that can serve a checkpoint here."""
-    table = Table("runtime", "crops/s", "windows/s", "updates/s (one new crop each)")
+    table = Table("runtime", "ms a crop", "ms a window", "updates/s (one new crop each)")
     outcomes: dict[str, list[dict[str, Any]]] = {"torch": [], "onnxruntime": [], "openvino": []}
+    if beside:
+        outcomes[VIT] = []
     reasons: dict[str, str] = {}
     for _ in range(passes):
         for backend in outcomes.keys() - reasons.keys():
@@ -89,18 +93,26 @@ def runtimes(
             table.add_row(backend, f"not here: {reasons[backend]}", "", "")
             continue
         crop, window = (min(outcome[part] for outcome in found) for part in ("crop", "window"))
-        table.add_row(found[0]["name"], *(f"{1 / seconds:.1f}" for seconds in (crop, window, crop + window)))
+        table.add_row(found[0]["name"], f"{1e3 * crop:.1f}", f"{1e3 * window:.1f}", f"{1 / (crop + window):.1f}")
     console = Console()
     console.print(f"{checkpoint}, batches of {people}, {device_name(device, threads)}")
     console.print(table)
 
 
 def time_runtime(checkpoint: str, device: str, backend: str, threads: int, people: int, rounds: int) -> dict[str, Any]:
-    """Seconds a crop and a window cost on one runtime."""
+    """Seconds a crop and a window cost on one runtime, or by the model called VIT in PyTorch."""
+    import torch
+
     from par_model.parity import random_crops
     from par_model.recognizer import Recognizer
+    from par_model.runtimes import TorchRuntime
 
-    recogniser = Recognizer.load(checkpoint, device, backend=backend, threads=threads)  # type: ignore[arg-type]
+    if backend == VIT:
+        torch.set_num_threads(threads)
+        model = random_model(compact=False)
+        recogniser = Recognizer(TorchRuntime(model, device), model.config, model.schema, batch=max(32, people))
+    else:
+        recogniser = Recognizer.load(checkpoint, device, backend=backend, threads=threads)  # type: ignore[arg-type]
     crops = random_crops(people)
     features = recogniser.encode(crops)
     windows = [[features[(i + t) % people] for t in range(recogniser.frames)] for i in range(people)]
@@ -116,7 +128,7 @@ def time_runtime(checkpoint: str, device: str, backend: str, threads: int, peopl
     return {
         "crop": fewest["crop"] / people,
         "window": fewest["window"] / people,
-        "name": f"{recogniser.backend} ({recogniser.device})",
+        "name": f"{f'{VIT}, ' if backend == VIT else ''}{recogniser.backend} ({recogniser.device})",
     }
 
 
@@ -180,7 +192,7 @@ def time_readings(device: str, threads: int, compact: bool, people: int, rounds:
         "fp32": Recognizer(TorchRuntime(model, device, "fp32"), config, model.schema).encode(crops[:1])[0].nbytes,
         "flops": {name: count_flops(cases[name]) / people for name in ("full forward, words cached", "sliding update")},
         "frames": config.frames,
-        "model": "compact model" if compact else "ViT-B/16",
+        "model": "compact model" if compact else VIT,
         "device": device_name(runtime.device, threads),
     }
 
