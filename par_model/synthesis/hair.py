@@ -55,7 +55,7 @@ def sample_cut(rng: np.random.Generator, long: bool, age: str, gender: str) -> H
         if piece in BOBS:
             return HairCut(piece, -9.0, True, float(rng.uniform(0.08, 0.16)))
         return HairCut(piece, float(rng.uniform(1.12, 1.43)) if piece == "long01" else -9.0, True)
-    if gender == "male" and rng.uniform() < (0.45 if age == "old" else 0.15):
+    if gender == "male" and rng.uniform() < {"adult": 0.2, "old": 0.45}.get(age, 0.12):
         return HairCut(None, -9.0, False)
     choices = SHORT_HAIR if gender == "male" else (*SHORT_HAIR[:3], "bob02", "short03")
     return HairCut(str(rng.choice(choices)), -9.0, False)

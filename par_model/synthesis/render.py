@@ -37,10 +37,10 @@ class Scene:
 
 @dataclass(frozen=True)
 class Look:
-    """What the shaders need of a person besides the mesh: hair colour, scalp (painted, hairline, beard), a seed."""
+    """What the shaders need besides the mesh: hair colour, scalp (painted, hairline, beard, bare crown), a seed."""
 
     hair: tuple[float, float, float]
-    scalp: tuple[float, float, float]
+    scalp: tuple[float, float, float, float]
     seed: float
 
 
@@ -233,7 +233,7 @@ class Renderer:
         _write(
             self._person, bones=figure.bones.transpose(0, 2, 1), capsule_a=figure.capsules[:, 0],
             capsule_b=figure.capsules[:, 1], first=first, second=second, surface=surface, cut=cut,
-            hair_colour=look.hair, scalp=(*look.scalp, 0.0), seed=look.seed, identity=float(figure.identity),
+            hair_colour=look.hair, scalp=look.scalp, seed=look.seed, identity=float(figure.identity),
         )  # fmt: skip
         # Half of a body faces away; not shading it saves a third of the time.
         array, closed = figure.mesh.array, figure.mesh.closed

@@ -88,8 +88,9 @@ class Tailor:
         self._dress_head(fitting, cut)
         hands, holds = carry(fitting, self.bank, riding)
         styles = tuple(sample_style(rng, motion, fitting.body, hands, fitting.bulk) for motion in motions)
-        bald = cut.piece is None and traits.age in ("adult", "old") and rng.uniform() < 0.5
-        scalp = (0.0 if bald else 1.0, 1.752, traits.beard)
+        aged = cut.piece is None and traits.age in ("adult", "old")
+        style = str(rng.choice(["bald", "balding", "shaved"], p=[0.3, 0.4, 0.3])) if aged else "shaved"
+        scalp = (0.0 if style == "bald" else 1.0, 1.752, traits.beard, 1.0 if style == "balding" else 0.0)
         mesh = assemble(
             self.bank, self._faces, fitting.body, fitting.layers, fitting.hidden, tuple(fitting.materials),
             self.wardrobe.landmarks.arm, self._skin,
@@ -104,7 +105,7 @@ class Tailor:
             styles=styles,
             holds=holds,
             girth=1 + 4 * fitting.bulk,
-            worn=_describe(fitting, cut.piece or ("bald" if bald else "shaved")),
+            worn=_describe(fitting, cut.piece or style),
             hair_label=None if unclear else cut.long,
         )
 
@@ -118,8 +119,10 @@ class Tailor:
         if traits.outer == "open" and traits.top_colour != "complex":
             inner = shade(rng, contrasting(rng, traits.top_colour, TOP_COLOURS))
             stuff = replace(stuff, pattern=OPEN_FRONT, second=inner, share=float(rng.uniform(0, 1)))
-        elif traits.top_colour == "complex" and rng.uniform() < 0.12:
+        elif traits.top_colour == "complex" and rng.uniform() < 0.25:
             stuff = replace(stuff, pattern=RAGLAN)
+        if traits.outer != "none" and traits.top_colour in ("black", "gray", "red") and rng.uniform() < 0.3:  # leather
+            stuff = replace(stuff, gloss=float(rng.uniform(0.4, 0.9)), wrinkle=float(rng.uniform(0.7, 1.0)))
         if traits.top_short and rng.uniform() < 0.7:
             piece = wardrobe.short_tops[rng.integers(len(wardrobe.short_tops))]
             sleeve = float(rng.uniform(0.05, 0.3)) if rng.uniform() < 0.22 else 9.0

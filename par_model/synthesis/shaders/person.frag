@@ -96,6 +96,7 @@ vec3 skinned(vec3 p, vec2 grain) {
         c = mix(c, hair_colour, beard * step(0.0, beard) * (0.75 + 0.25 * grain.y));
         float line = scalp.y + smoothstep(-0.1, 0.02, p.y) * -0.13 + 0.008 * grain.x;
         float grown = scalp.x * smoothstep(-0.006, 0.006, p.z - line);
+        grown *= 1.0 - scalp.w * smoothstep(-0.006, 0.006, p.z - 1.745 - 0.01 * grain.x);
         c = mix(c, hair_colour * (0.75 + 0.5 * grain.y), grown);
     }
     return c;
