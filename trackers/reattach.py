@@ -11,8 +11,8 @@ import numpy as np
 Belief = Mapping[str, np.ndarray]
 """For each attribute group the probabilities (K,) of its values; one number for a yes-or-no group."""
 
-SURE = 0.8
-"""Probability from which two different values of a group speak against one another."""
+UNLIKELY = -1.0
+"""Agreement of two beliefs below which they are not of one person."""
 
 TALLER = 1.5
 """Most that a person's height in pixels changes between leaving and coming back."""
@@ -114,7 +114,7 @@ class Gallery:
         first_time: when the track was first seen, box: where; appearance and belief: as they are `now`.
         others: unit vectors (N, D) of people who are in the picture at the same time.
         Whoever was last seen after `first_time` is somebody else, as is anyone too far away, too tall or
-        short, or whose static attributes surely differ. The person found is missing no longer.
+        short, or whose static attributes disagree. The person found is missing no longer.
         """
         self._forget(now)
         if appearance is None:
@@ -128,7 +128,7 @@ class Gallery:
         alike = looks @ appearance
         best = max(near, key=lambda i: float(alike[i]))
         found = missing[best]
-        if alike[best] < self.threshold or contradicts(found.belief, belief or {}):
+        if alike[best] < self.threshold or agreement(found.belief, belief or {}) < UNLIKELY:
             return None
         # Dark clothes look like other dark clothes: both must be more like each other than like anybody else.
         strangers = np.delete(looks, best, axis=0)
@@ -164,13 +164,17 @@ def feet(box: np.ndarray) -> np.ndarray:
     return np.array([(box[0] + box[2]) / 2, box[3]])
 
 
-def contradicts(a: Belief, b: Belief) -> bool:
-    """Whether two beliefs are both sure of different values in some group."""
+def agreement(a: Belief, b: Belief) -> float:
+    """How much likelier two beliefs are if they are of one person than of any two: the logarithm of the ratio.
+
+    Groups count as independent and their values as equally common; a group that one of them lacks says nothing.
+    """
+    ratio = 0.0
     for group in a.keys() & b.keys():
         first, second = _values(a[group]), _values(b[group])
-        if first.argmax() != second.argmax() and min(first.max(), second.max()) >= SURE:
-            return True
-    return False
+        together = float(first @ second) / max(float(first.sum() * second.sum()), 1e-9)
+        ratio += float(np.log(max(together * len(first), 1e-3)))
+    return ratio
 
 
 def _values(probabilities: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 
 from trackers.appearance import MeanAppearance, colour_appearance
 from trackers.identities import Identities
-from trackers.reattach import Gallery
+from trackers.reattach import UNLIKELY, Gallery, agreement
 
 HERE = np.array([100.0, 100.0, 140.0, 200.0])
 
@@ -76,6 +76,15 @@ def test_sure_attributes_that_differ_are_a_veto_and_unsure_ones_are_not() -> Non
         gallery.lost(1, 10.0, HERE, look(1), {"backpack": np.array([0.05]), "hat": np.array([0.5])})
         found = gallery.match(12.0, 12.5, HERE, look(1), {"backpack": np.array([backpack])})
         assert found == expected
+
+
+def test_one_wrong_attribute_among_many_that_agree_is_no_veto() -> None:
+    before = {"hat": np.array([0.1])} | {name: np.array([0.9]) for name in ("gender", "hair", "skirt", "short top")}
+    after = {**before, "hat": np.array([0.9])}
+    assert agreement({"hat": before["hat"]}, {"hat": after["hat"]}) < UNLIKELY < 0 < agreement(before, after)
+    gallery = Gallery()
+    gallery.lost(1, 10.0, HERE, look(1), before)
+    assert gallery.match(12.0, 12.5, HERE, look(1), after) == 1
 
 
 def test_where_strangers_look_alike_more_likeness_is_asked() -> None:
