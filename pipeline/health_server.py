@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from pipeline.memory import resident_bytes
 from pipeline.sources.supervisor import CameraState, Health
-from pipeline.telemetry import Telemetry, create_registry, resident_bytes
+from pipeline.telemetry import Telemetry, create_registry
 from pipeline.types import SidewalkError
 
 STUCK_SECONDS = 10.0

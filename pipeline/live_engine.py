@@ -14,6 +14,7 @@ from pipeline.config import RecognitionConfig
 from pipeline.detectors.base import Detector
 from pipeline.gathering import ENOUGH_FPS, Gathering, Lane, LiveCamera
 from pipeline.ignore import IgnoredAreas
+from pipeline.memory import give_back
 from pipeline.recognition import SequenceModel, affordable
 from pipeline.recognition_worker import RecognitionWorker
 from pipeline.shedding import LoadShedder
@@ -33,6 +34,7 @@ ATTEMPTS = 3
 SMALL_SHARE = 0.6
 """Long side of the detector's picture under the last relief, as a share of the usual one."""
 STEP_SECONDS = 2.0
+TIDY_SECONDS = 60.0
 AWAY_SECONDS = 60.0
 """Without a frame for so long, a camera's tracks are over."""
 CLOSE_SECONDS = 1.5
@@ -78,6 +80,7 @@ class LiveEngine:
         self._stopping = False
         self._detector_failures = 0
         self._clock_reported = False
+        self._tidied = time.monotonic()
         self.lanes = [
             Lane(
                 source,
@@ -128,6 +131,7 @@ class LiveEngine:
                 self._shed()
                 self._end_forsaken_tracks()
                 self._watch_system_clock()
+                self._tidy()
             completed = True
         finally:
             self._close(completed)
@@ -239,6 +243,12 @@ class LiveEngine:
                 f"the system's clock was set by {step:+.0f} s; times go on as before until the run is started again",
                 extra={"event": "clock_step", "reason": "system_clock"},
             )
+
+    def _tidy(self) -> None:
+        """Once in a while, let go of the memory that a busy moment took."""
+        if time.monotonic() - self._tidied > TIDY_SECONDS:
+            give_back()
+            self._tidied = time.monotonic()
 
     def _apply_readings(self) -> None:
         if self._worker is None:

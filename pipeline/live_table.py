@@ -10,8 +10,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.memory import resident_bytes
 from pipeline.sources.supervisor import CameraState, Health
-from pipeline.telemetry import Telemetry, resident_bytes, total_drops
+from pipeline.telemetry import Telemetry, total_drops
 
 if TYPE_CHECKING:
     from rich.console import Console

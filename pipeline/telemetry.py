@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pipeline.memory import resident_bytes
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
@@ -168,17 +170,6 @@ def total_drops(health: Health, meter: CameraMeter) -> dict[str, int]:
     drops = Counter(health.dropped)
     drops.update(meter.dropped)
     return dict(drops)
-
-
-def resident_bytes() -> int:
-    """Memory this process holds now; 0 where the system does not say."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            import resource
-
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        return 0
 
 
 def create_registry(telemetry: Telemetry, healths: Callable[[], Mapping[str, Health]]) -> CollectorRegistry:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.memory import resident_bytes
 from pipeline.sources.clock import EPOCH
 from pipeline.sources.handover import ReaderOptions
 from pipeline.sources.supervisor import CameraState, CameraSupervisor, Retry
-from pipeline.telemetry import resident_bytes
 
 CAMERAS = 5
 RECONNECTIONS = 35

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.telemetry import resident_bytes
+from pipeline.memory import resident_bytes
 
 SECONDS = 25.0
 """`tools/benchmark.py live` runs the same for as long as one likes."""
