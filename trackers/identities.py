@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 
@@ -41,6 +42,7 @@ class Identities:
         self._known: dict[int, Known] = {}
         self._ids = DisplayIds()
         self._lesson = -np.inf
+        self._met: set[tuple[int, int]] = set()
 
     def display(self, track: int) -> int:
         """The id to show for `track`."""
@@ -104,6 +106,7 @@ class Identities:
     def _end(self, track: int) -> None:
         known, display = self._known.pop(track, None), self._ids.of(track)
         self._ids.forget(track)
+        self._met = {pair for pair in self._met if track not in pair}
         if self.gallery is None or known is None:
             return
         moment, box = known.last
@@ -111,13 +114,15 @@ class Identities:
             self.gallery.lost(display, moment, box, known.looks.vector, known.belief, known.velocity)
 
     def _learn(self, time: float, tracks: list[int]) -> None:
-        """Show the gallery how alike the people are who are in the picture together."""
+        """Show the gallery how alike the people are who are in the picture together, each two of them once."""
         if self.gallery is None or 0 <= time - self._lesson < TOGETHER_EVERY:
             return
-        seen = [self._known[t].looks.vector for t in tracks if self._known[t].looks.looks >= self.looks]
-        if len(seen) > 1:
-            self._lesson = time
-            self.gallery.together(np.stack([vector for vector in seen if vector is not None]))
+        self._lesson = time
+        seen = sorted(track for track in tracks if self._known[track].looks.looks >= self.looks)
+        new = [pair for pair in combinations(seen, 2) if pair not in self._met]
+        self._met.update(new)
+        looks = [(self._known[a].looks.vector, self._known[b].looks.vector) for a, b in new]
+        self.gallery.together(float(a @ b) for a, b in looks if a is not None and b is not None)
 
 
 def _move(known: Known, time: float, box: np.ndarray) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +14,16 @@ Belief = Mapping[str, np.ndarray]
 UNLIKELY = -1.0
 """Agreement of two beliefs below which they are not of one person."""
 
+EVERYBODY = 2.0
+"""People of every kind that a gallery has seen before it has seen any: how slowly it learns which are common."""
+
 TALLER = 1.5
 """Most that a person's height in pixels changes between leaving and coming back."""
 
 STRANGERS = 512
-"""Likenesses of people seen together that are remembered: how alike different people look here."""
+"""Pairs of people seen together whose likeness is remembered: how alike different people look here."""
 
-FEWEST_STRANGERS = 30
+FEWEST_STRANGERS = 20
 """Of these, as many must have been seen before they move the threshold."""
 
 FEATURES_LEAST = 0.7
@@ -63,6 +66,7 @@ class Gallery:
         self.least = likeness if least is None else least
         self._missing: OrderedDict[int, Missing] = OrderedDict()
         self._strangers: deque[float] = deque(maxlen=STRANGERS)
+        self._common: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self._missing)
@@ -82,16 +86,19 @@ class Gallery:
         """
         if appearance is None:
             return
+        for group, probabilities in (belief or {}).items():
+            values = _values(probabilities)
+            self._common.setdefault(group, np.full(len(values), EVERYBODY / len(values)))
+            self._common[group] = self._common[group] + values
         still = np.zeros(2) if velocity is None else np.asarray(velocity, dtype=float)
         box = np.asarray(box, dtype=float)
         self._missing[display] = Missing(display, time, box, still, appearance, belief or {})
         while len(self._missing) > self.size:
             self._missing.popitem(last=False)
 
-    def together(self, appearances: np.ndarray) -> None:
-        """Learn how alike strangers look from the unit vectors (N, D) of people in one picture."""
-        alike = appearances @ appearances.T
-        self._strangers.extend(alike[np.triu_indices(len(alike), 1)].tolist())
+    def together(self, alike: Iterable[float]) -> None:
+        """Learn how alike strangers look: the cosine of each pair of people newly seen in one picture."""
+        self._strangers.extend(alike)
 
     @property
     def threshold(self) -> float:
@@ -128,7 +135,7 @@ class Gallery:
         alike = looks @ appearance
         best = max(near, key=lambda i: float(alike[i]))
         found = missing[best]
-        if alike[best] < self.threshold or agreement(found.belief, belief or {}) < UNLIKELY:
+        if alike[best] < self.threshold or agreement(found.belief, belief or {}, self._common) < UNLIKELY:
             return None
         # Dark clothes look like other dark clothes: both must be more like each other than like anybody else.
         strangers = np.delete(looks, best, axis=0)
@@ -164,17 +171,19 @@ def feet(box: np.ndarray) -> np.ndarray:
     return np.array([(box[0] + box[2]) / 2, box[3]])
 
 
-def agreement(a: Belief, b: Belief) -> float:
+def agreement(a: Belief, b: Belief, common: Belief) -> float:
     """How much likelier two beliefs are if they are of one person than of any two: the logarithm of the ratio.
 
-    Groups count as independent and their values as equally common; a group that one of them lacks says nothing.
+    common: how often each value occurs, in any unit; values of a group that it lacks are equally common. What many
+    have in common says little. Groups count as independent; one that a belief lacks says nothing.
     """
-    ratio = 0.0
+    log_ratio = 0.0
     for group in a.keys() & b.keys():
         first, second = _values(a[group]), _values(b[group])
-        together = float(first @ second) / max(float(first.sum() * second.sum()), 1e-9)
-        ratio += float(np.log(max(together * len(first), 1e-3)))
-    return ratio
+        often = common.get(group, np.ones(len(first)))
+        together = float((first * second / often).sum() * often.sum())
+        log_ratio += float(np.log(max(together, 1e-3)))
+    return log_ratio
 
 
 def _values(probabilities: np.ndarray) -> np.ndarray:

@@ -81,17 +81,38 @@ def test_sure_attributes_that_differ_are_a_veto_and_unsure_ones_are_not() -> Non
 def test_one_wrong_attribute_among_many_that_agree_is_no_veto() -> None:
     before = {"hat": np.array([0.1])} | {name: np.array([0.9]) for name in ("gender", "hair", "skirt", "short top")}
     after = {**before, "hat": np.array([0.9])}
-    assert agreement({"hat": before["hat"]}, {"hat": after["hat"]}) < UNLIKELY < 0 < agreement(before, after)
+    assert agreement({"hat": before["hat"]}, {"hat": after["hat"]}, {}) < UNLIKELY < 0 < agreement(before, after, {})
     gallery = Gallery()
     gallery.lost(1, 10.0, HERE, look(1), before)
     assert gallery.match(12.0, 12.5, HERE, look(1), after) == 1
+
+
+def test_what_nobody_carries_does_not_make_two_people_one() -> None:
+    bags = {name: np.array([0.03]) for name in ("backpack", "shoulder bag", "hand bag", "hat", "skirt", "boots")}
+    before = bags | {"top": np.array([0.9, 0.05, 0.05]), "gender": np.array([0.95])}
+    after = bags | {"top": np.array([0.05, 0.05, 0.9]), "gender": np.array([0.05])}
+    gallery = Gallery()
+    for person in range(2, 22):
+        gallery.lost(person, 9.0, HERE + 5000, look(person), bags | {"gender": np.array([0.9 if person % 2 else 0.1])})
+    gallery.lost(1, 10.0, HERE, look(1), before)
+    assert gallery.match(12.0, 12.5, HERE, look(1), after) is None
+    assert gallery.match(12.0, 12.5, HERE, look(1), before) == 1
+
+
+def test_two_people_teach_the_gallery_once_how_alike_strangers_are() -> None:
+    gallery = Gallery(least=0.7)
+    identities = Identities(gallery, looks=1)
+    for frame in range(600):
+        boxes = np.stack([HERE, HERE + 300])
+        identities.update(frame / 10, np.array([1, 2]), boxes, [], {1: look(1), 2: look(2)})
+    assert gallery.threshold == gallery.likeness
 
 
 def test_where_strangers_look_alike_more_likeness_is_asked() -> None:
     gallery = gallery_with(1)
     uniform = np.stack([look(1, noise=0.1 + 0.001 * i) for i in range(12)])
     before = gallery.threshold
-    gallery.together(uniform)
+    gallery.together((uniform @ uniform.T)[np.triu_indices(12, 1)])
     assert gallery.threshold > before
     assert gallery.match(14.0, 14.5, HERE, look(1, noise=0.3)) is None
 
@@ -102,7 +123,7 @@ def test_where_strangers_look_unlike_less_likeness_will_do() -> None:
     again = look(1, noise=0.3)
     assert gallery.least < look(1) @ again < gallery.likeness
     assert gallery.match(11.0, 12.0, HERE, again) is None
-    gallery.together(np.stack([look(person) for person in range(10)]))
+    gallery.together([0.1] * 20)
     assert gallery.threshold == gallery.least
     assert gallery.match(12.0, 13.0, HERE, again) == 1
 
