@@ -30,7 +30,7 @@ def tracker(
     ],
     frames: Annotated[int, typer.Option(help="updates measured for each")] = 300,
 ) -> None:
-    """Median and 95th percentile of one update; all trackers see the same boxes, a second of them in turn."""
+    """Median and 95th percentile of one update; all trackers see the same boxes, in turns of a second."""
     names = [n for n in name if not n.startswith("ultralytics:") or importlib.util.find_spec("ultralytics")]
     grid = Table("tracker", *(f"{count} people: median / p95 ms" for count in people))
     columns = [measure(names, crowd(count, frames)) for count in people]
@@ -44,9 +44,9 @@ def measure(names: list[str], clip: list[sv.Detections]) -> dict[str, tuple[floa
     running = {name: create_tracker(name) for name in names}
     spent: dict[str, list[float]] = {name: [] for name in names}
     # In turns of a second: a busy machine slows all alike, and nobody finds the caches full of another's data.
-    for second in range(0, len(clip), int(RATE)):
+    for start in range(0, len(clip), int(RATE)):
         for name, one in running.items():
-            for frame in range(second, min(second + int(RATE), len(clip))):
+            for frame in range(start, min(start + int(RATE), len(clip))):
                 began = perf_counter()
                 one.update(clip[frame], frame / RATE)
                 spent[name].append(1e3 * (perf_counter() - began))

@@ -14,7 +14,7 @@ PART_NAMES = (
 MAP_SIZE = (48, 24)
 """Cells (down, across) of the map of one crop."""
 UNKNOWN_PART = 255
-"""Cell of a picture that has no map; above every part, and left out of the loss."""
+"""Cell that shows what is no part, or of a picture that has no map; above every part, and left out of the loss."""
 
 
 def encode_maps(maps: np.ndarray) -> bytes:
@@ -29,7 +29,10 @@ def decode_maps(picture: Picture, frames: int) -> np.ndarray:
     """The inverse: (frames, *MAP_SIZE) uint8. Raises DatasetError where the bytes are no such maps."""
     import cv2
 
-    tall = cv2.imdecode(np.frombuffer(picture.read(), dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
+    content = np.frombuffer(picture.read(), dtype=np.uint8)
+    tall = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
     if tall is None or tall.shape != (frames * MAP_SIZE[0], MAP_SIZE[1]):
         raise DatasetError(f"{picture.path} (byte {picture.offset}) does not hold part maps of {frames} pictures")
+    if ((tall >= len(PART_NAMES)) & (tall != UNKNOWN_PART)).any():
+        raise DatasetError(f"{picture.path} (byte {picture.offset}): part maps with cells of no known part")
     return np.asarray(tall, dtype=np.uint8).reshape(frames, *MAP_SIZE)

@@ -37,7 +37,8 @@ class Picture:
         """BGR uint8 (H, W, 3). Raises DatasetError where the bytes are no picture."""
         import cv2
 
-        image = cv2.imdecode(np.frombuffer(self.read(), dtype=np.uint8), cv2.IMREAD_COLOR)
+        content = self.read()
+        image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_COLOR) if content else None
         if image is None:
             raise DatasetError(f"{self.path} (byte {self.offset}) is not a readable picture")
         return np.asarray(image, dtype=np.uint8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,14 +18,13 @@ from par_model.synthesis.kinematics import capsules, rotation
 from par_model.synthesis.mesh import BONES, RIGID, Layer
 from par_model.synthesis.motion import Style, pose_at
 from par_model.synthesis.person import PersonMesh
-from par_model.synthesis.render import Look
+from par_model.synthesis.render import MAX_MATERIALS, Look
 from par_model.synthesis.sampling import Traits
 
-# Material numbers, the same for every person: their places in PART_NAMES less one, which is the surroundings.
+# Material numbers, the same for every person. Parts have their places in PART_NAMES less one, the surroundings.
 (SKIN, TOP, BOTTOM, SHOES, HAIR, HAT, BRIM, SCARF, BACKPACK, STRAPS, SHOULDER_BAG, SHOULDER_STRAP, HAND_BAG, HANDLES,
  FRAME, TYRE, METAL, SOCKS, TIGHTS, HOOD) = range(len(PART_NAMES) - 2)  # fmt: skip
-HELD, HEADPHONES = 20, 21  # of no part: maps leave them unknown
-MATERIALS = 22
+HELD, HEADPHONES = HOOD + 1, HOOD + 2  # of no part: maps leave them unknown
 # What a detector's box encloses.
 BOXED = (SKIN, TOP, BOTTOM, SHOES, HAIR, HAT, BRIM, SCARF, BACKPACK, SOCKS, TIGHTS, HOOD)
 # Part of the person's pixels that a thing must cover to be called visible, and in how many frames.
@@ -39,7 +38,9 @@ VISIBLE = {
     "bottom": 0.05,
     "legs": 0.12,
 }
-THINGS = ("backpack", "shoulder bag", "hand bag", "hat")
+# Things small enough to be lost in a small picture, and the part of a person's pixels that they usually cover.
+THINGS = {"backpack": 0.12, "shoulder bag": 0.06, "hand bag": 0.06, "hat": 0.04}
+LEGIBLE = 30  # camera pixels without which a thing is neither there nor not
 LABELLED = {
     "backpack": (BACKPACK, STRAPS),
     "shoulder bag": (SHOULDER_BAG, SHOULDER_STRAP),
@@ -65,7 +66,7 @@ class Fitting:
     body: Body
     hair_colour: tuple[float, float, float]
     hidden: np.ndarray
-    materials: list[Material] = field(default_factory=lambda: [Material((0.5, 0.5, 0.5))] * MATERIALS)
+    materials: list[Material] = field(default_factory=lambda: [Material((0.5, 0.5, 0.5))] * MAX_MATERIALS)
     layers: list[Layer] = field(default_factory=list)
     bulk: float = 0.0
     waist: float | None = None
@@ -137,11 +138,27 @@ class Person:
         return moved
 
 
+def shown(seen: Sequence[tuple[Mapping[str, float], float]], frames: float) -> dict[str, bool | None]:
+    """For each key of VISIBLE whether the pictures show it; None where it, or what it would be, is too small to tell.
+
+    seen: per frame the share of the person that each key covers, and the camera pixels that the person does.
+    frames: in how many of them a thing must show.
+    """
+    answers: dict[str, bool | None] = {}
+    for part, share in VISIBLE.items():
+        answers[part] = sum(shares[part] >= share for shares, _ in seen) >= frames
+        if part in THINGS:
+            sizes = [pixels * (shares[part] if answers[part] else THINGS[part]) for shares, pixels in seen]
+            fits = [size >= LEGIBLE and (not answers[part] or s[part] >= share) for size, (s, _) in zip(sizes, seen)]
+            if sum(fits) < frames:
+                answers[part] = None
+    return answers
+
+
 def static_attributes(person: Person, shown: Mapping[str, bool | None]) -> dict[str, object]:
     """MARS's static groups as far as the pictures show them: None where they do not tell.
 
-    shown: for every key of VISIBLE whether it covers enough of the person in enough frames; None where it does, but is
-    too small to be made out.
+    shown: by the function of that name.
     """
     traits = person.traits
     skirt = traits.bottom in ("skirt", "dress")
@@ -149,10 +166,10 @@ def static_attributes(person: Person, shown: Mapping[str, bool | None]) -> dict[
     return {
         "top length": traits.top_short,
         "bottom type": skirt if shown["legs"] else None,
-        "shoulder bag": traits.shoulder_bag and shown["shoulder bag"],
-        "backpack": traits.backpack and shown["backpack"],
-        "hat": None if traits.hood_up else traits.hat is not None and shown["hat"],
-        "hand bag": traits.hand_bag is not None and shown["hand bag"],
+        "shoulder bag": _worn(traits.shoulder_bag, shown["shoulder bag"]),
+        "backpack": _worn(traits.backpack, shown["backpack"]),
+        "hat": None if traits.hood_up else _worn(traits.hat is not None, shown["hat"]),
+        "hand bag": _worn(traits.hand_bag is not None, shown["hand bag"]),
         "hair": hair_label,
         "gender": traits.gender == "female",
         "bottom length": traits.bottom_short if shown["legs"] else None,
@@ -160,3 +177,7 @@ def static_attributes(person: Person, shown: Mapping[str, bool | None]) -> dict[
         "bottom color": f"bottom {traits.bottom_colour}" if shown["bottom"] else None,
         "age": traits.age,
     }
+
+
+def _worn(worn: bool, shown: bool | None) -> bool | None:
+    return None if shown is None else worn and shown

@@ -220,7 +220,7 @@ def _silhouette(renderer: Renderer, scene: Scene, figure: Figure, box: np.ndarra
 
 
 def _record(camera: Camera, actor: Actor, frame: int, materials: np.ndarray) -> dict[str, float | str]:
-    """What a frame shows of a person: moment, angle to the camera, gait, and the share of each labelled thing."""
+    """What a frame shows of a person: moment, angle to the camera, gait, pixels, and each labelled thing's share."""
     position = actor.track.positions[frame]
     towards = camera.eye[:2] - position
     angle = float(np.degrees(actor.track.headings[frame] - np.arctan2(towards[0], -towards[1])))
@@ -230,15 +230,15 @@ def _record(camera: Camera, actor: Actor, frame: int, materials: np.ndarray) -> 
     shares: dict[str, float | str] = {
         name: float(counts[list(numbers)].sum() / total) for name, numbers in parts.LABELLED.items()
     }
-    return {"frame": frame, "angle": angle, "motion": actor.person.styles[0 if going else 1].motion, **shares}
+    motion, pixels = actor.person.styles[0 if going else 1].motion, total / SUPERSAMPLING**2
+    return {"frame": frame, "angle": angle, "motion": motion, "pixels": pixels, **shares}
 
 
 def _answers(person: Person, seen: list[dict[str, float | str]], fps: float) -> dict[str, object]:
     """A person's static attributes as far as the scene shows them, and pose and motion as runs of frames."""
-    shown = {
-        name: sum(float(record[name]) >= share for record in seen) >= max(3, 0.15 * len(seen))
-        for name, share in parts.VISIBLE.items()
-    }
+    shares = [{name: float(record[name]) for name in parts.LABELLED} for record in seen]
+    pixels = [float(record["pixels"]) for record in seen]
+    shown = parts.shown(list(zip(shares, pixels)), max(3, 0.15 * len(seen)))
     attributes = parts.static_attributes(person, shown)
     poses = [sampling.pose_word(np.array([float(record["angle"])])) for record in seen]
     numbers = [int(record["frame"]) + 1 for record in seen]

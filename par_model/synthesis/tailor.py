@@ -88,8 +88,8 @@ class Tailor:
         self._dress_head(fitting, cut)
         hands, holds = carry(fitting, self.bank, riding)
         styles = tuple(sample_style(rng, motion, fitting.body, hands, fitting.bulk) for motion in motions)
-        aged = cut.piece is None and traits.age in ("adult", "old")
-        style = str(rng.choice(["bald", "balding", "shaved"], p=[0.3, 0.4, 0.3])) if aged else "shaved"
+        may_be_bald = cut.piece is None and traits.gender == "male" and traits.age in ("adult", "old")
+        style = str(rng.choice(["bald", "balding", "shaved"], p=[0.3, 0.4, 0.3])) if may_be_bald else "shaved"
         scalp = (0.0 if style == "bald" else 1.0, 1.752, traits.beard, 1.0 if style == "balding" else 0.0)
         mesh = assemble(
             self.bank, self._faces, fitting.body, fitting.layers, fitting.hidden, tuple(fitting.materials),
@@ -121,7 +121,10 @@ class Tailor:
             stuff = replace(stuff, pattern=OPEN_FRONT, second=inner, share=float(rng.uniform(0, 1)))
         elif traits.top_colour == "complex" and rng.uniform() < 0.25:
             stuff = replace(stuff, pattern=RAGLAN)
-        if traits.outer != "none" and traits.top_colour in ("black", "gray", "red") and rng.uniform() < 0.3:  # leather
+        coated = traits.outer != "none" and not traits.top_short and traits.bottom != "dress"
+        dark = stuff.pattern in (PLAIN, OPEN_FRONT) and traits.top_colour in ("black", "gray", "red")
+        fitting.notes["leather"] = bool(coated and dark and rng.uniform() < 0.4)
+        if fitting.notes["leather"]:
             stuff = replace(stuff, gloss=float(rng.uniform(0.4, 0.9)), wrinkle=float(rng.uniform(0.7, 1.0)))
         if traits.top_short and rng.uniform() < 0.7:
             piece = wardrobe.short_tops[rng.integers(len(wardrobe.short_tops))]

@@ -24,7 +24,6 @@ TRACKLETS_PER_SCENE = 25
 SUPERSAMPLING = 1.4
 TARGET, NEIGHBOUR = 1, 2
 FRAMES_VISIBLE = 2  # frames in which a thing must show to be labelled
-LEGIBLE = 30  # camera pixels without which a bag or hat is neither there nor not
 _RENDER_HEIGHTS = np.array([64, 80, 96, 112, 128, 160, 192, 224, 272])
 
 
@@ -111,7 +110,7 @@ class TrackletGenerator:
         quality, smooth = int(rng.integers(72, 96)), bool(rng.uniform() < 0.3)
         stored = tuple(encode(expose(p, sensor, rng), self.size, quality, smooth) for p in pictures)
         label = self._label(person, poses, visible, cropped, scene.world.camera, sensor, step)
-        return Tracklet(key, stored, np.stack([_parts(owner) for owner in owners]), label)
+        return Tracklet(key, stored, np.stack([part_map(owner) for owner in owners]), label)
 
     def _neighbours(
         self, rng: np.random.Generator, scene: Scene, walk: Walk, person: Person, uploaded: list[UploadedMesh],
@@ -154,7 +153,8 @@ class TrackletGenerator:
         self, person: Person, poses: list[tuple[np.ndarray, float, str]], visible: list[dict[str, float]],
         boxes: np.ndarray, camera: Camera, sensor: Sensor, step: float,
     ) -> dict[str, object]:  # fmt: skip
-        shown = _shown(visible, [sensor.height**2 * (x2 - x1) / (y2 - y1) for x1, y1, x2, y2 in boxes])
+        areas = [sensor.height**2 * (x2 - x1) / (y2 - y1) for x1, y1, x2, y2 in boxes]
+        shown = people.shown([(v, v["person"] * area) for v, area in zip(visible, areas)], FRAMES_VISIBLE)
         angles = np.array([_angle(camera, bones, heading) for bones, heading, _ in poses])
         gaits = [motion for _, _, motion in poses]
         attributes = people.static_attributes(person, shown)
@@ -243,25 +243,13 @@ def _jitter(rng: np.random.Generator, boxes: np.ndarray) -> np.ndarray:
     return out
 
 
-def _parts(owners: np.ndarray) -> np.ndarray:
-    """The part map of a crop: what the middle of each cell shows."""
+def part_map(owners: np.ndarray) -> np.ndarray:
+    """The part map (*MAP_SIZE,) uint8 of a crop's owners (H, W, 2): what the middle of each cell shows."""
     down, across = (((np.arange(n) + 0.5) * size / n).astype(int) for n, size in zip(MAP_SIZE, owners.shape))
     person, material = np.moveaxis(owners[np.ix_(down, across)], -1, 0)
     somebody_else = len(PART_NAMES) - 1
     mine = np.where(1 + material < somebody_else, 1 + material, UNKNOWN_PART)
     return np.where(person == TARGET, mine, np.where(person == 0, 0, somebody_else)).astype(np.uint8)
-
-
-def _shown(visible: list[dict[str, float]], areas: list[float]) -> dict[str, bool | None]:
-    """What static_attributes asks; areas: camera pixels of each crop."""
-    shown: dict[str, bool | None] = {}
-    for part, share in people.VISIBLE.items():
-        seen = [(v[part], v[part] * v["person"] * area) for v, area in zip(visible, areas)]
-        shown[part] = sum(covered >= share for covered, _ in seen) >= FRAMES_VISIBLE
-        legible = sum(pixels >= LEGIBLE for _, pixels in seen) >= FRAMES_VISIBLE
-        if part in people.THINGS and shown[part] and not legible:
-            shown[part] = None
-    return shown
 
 
 def _visible(owners: np.ndarray) -> dict[str, float]:

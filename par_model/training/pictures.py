@@ -85,10 +85,11 @@ def _maps(tracklet: Tracklet, pictures: int, problems: Problems) -> np.ndarray:
     if tracklet.parts is not None:
         count = len(tracklet.pictures)
         try:
-            maps: np.ndarray = decode_maps(tracklet.parts, count)[even_indices(count, pictures)]
-            return maps
+            maps = decode_maps(tracklet.parts, count)
         except (DatasetError, OSError) as error:
             problems.add("unreadable part maps", f"{tracklet.key}: {error}")
+        else:
+            return np.asarray(maps[even_indices(count, pictures)])
     return np.full((pictures, *MAP_SIZE), UNKNOWN_PART, dtype=np.uint8)
 
 

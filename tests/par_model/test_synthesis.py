@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from par_model.datasets.parts import MAP_SIZE, decode_maps
+from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, decode_maps
 from par_model.datasets.shards import read_shards
 from par_model.schema import load_schema
-from par_model.synthesis import sampling
+from par_model.synthesis import people, sampling
 from par_model.synthesis.colours import BOTTOM_COLOURS, TOP_COLOURS, shade
 from par_model.synthesis.mesh import girth, grid_faces, normals, pack, simplify, superellipsoid, unpack
 from par_model.synthesis.routes import Route, sample_routes, walk
 from par_model.synthesis.shards import read_frames, read_labels, shard_path, write_shard
-from par_model.synthesis.tracklets import Tracklet, vector
+from par_model.synthesis.tracklets import NEIGHBOUR, TARGET, Tracklet, part_map, vector
 from par_model.synthesis.walks import Walk
 from par_model.synthesis.world import Camera, look_at
 
@@ -47,6 +47,40 @@ def test_every_colour_word_of_the_schema_can_be_made() -> None:
         samples = np.array([shade(rng, word) for _ in range(50)])
         assert (samples >= 0).all()
         assert (samples <= 1).all()
+
+
+@pytest.mark.parametrize(
+    ("share", "pixels", "answer"),
+    [
+        (0.05, 2000.0, True),
+        (0.05, 400.0, None),  # a hat of 20 pixels
+        (0.0, 2000.0, False),
+        (0.0, 400.0, None),  # nobody could see one
+    ],
+)
+def test_a_hat_is_there_or_not_only_where_it_could_be_seen(share: float, pixels: float, answer: bool | None) -> None:
+    seen = [(dict.fromkeys(people.LABELLED, 0.5) | {"hat": share}, pixels)] * 3
+    shown = people.shown(seen, 2)
+    assert shown["hat"] is answer
+    assert shown["top"] is True
+
+
+def test_a_hat_must_be_large_enough_in_the_frames_that_show_it() -> None:
+    rest = dict.fromkeys(people.LABELLED, 0.5)
+    afar, cut_off = (rest | {"hat": 0.05}, 60.0), (rest | {"hat": 0.004}, 9000.0)
+    assert people.shown([afar, afar, cut_off, cut_off], 2)["hat"] is None
+
+
+def test_part_maps_leave_out_what_is_no_part() -> None:
+    owners = np.zeros((*MAP_SIZE, 2), np.uint8)
+    owners[0] = TARGET, people.HAT
+    owners[1] = TARGET, people.HOOD
+    owners[2] = TARGET, people.HELD
+    owners[3] = TARGET, people.HEADPHONES
+    owners[4] = NEIGHBOUR, people.HAT
+    rows = part_map(owners)[:6, 0].tolist()
+    names = [PART_NAMES.index(name) for name in ("hat", "hood")]
+    assert rows == [*names, UNKNOWN_PART, UNKNOWN_PART, PART_NAMES.index("somebody else"), 0]
 
 
 def test_the_vector_has_one_yes_in_every_known_group_and_twos_where_unknown(attributes: dict[str, object]) -> None:
@@ -159,7 +193,7 @@ def test_a_girth_bridges_the_gap_between_two_legs() -> None:
 
 
 def test_shards_hold_what_was_written_and_nothing_half_done(tmp_path: Path, attributes: dict[str, object]) -> None:
-    maps = np.arange(2 * 48 * 24, dtype=np.uint8).reshape(2, *MAP_SIZE)
+    maps = (np.arange(2 * 48 * 24) % len(PART_NAMES)).astype(np.uint8).reshape(2, *MAP_SIZE)
     made = [Tracklet(f"s1-{i:06d}", (b"a", b"b"), maps, {"attributes": attributes, "number": i}) for i in range(3)]
     path = shard_path(tmp_path, 1, 0)
     write_shard(path, made)

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from par_model import load
-from par_model.datasets import Picture, open_dataset
-from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, encode_maps
+from par_model.datasets import DatasetError, Picture, open_dataset
+from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, decode_maps, encode_maps
 from par_model.losses import weighted_bce
 from par_model.schema import load_schema
 from par_model.training import ConfigError, Report, Run, load_run, train
@@ -392,3 +392,11 @@ def test_unreadable_part_maps_are_counted_and_stay_unknown(tmp_path: Path) -> No
     assert found.problems.counts == {"unreadable part maps": 1}
     assert store.maps is not None
     assert [bool((maps == UNKNOWN_PART).all()) for maps in store.maps] == [False, False, True, False]
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", encode_maps(np.full((3, *MAP_SIZE), 40, np.uint8))])
+def test_what_is_no_part_map_is_an_error_of_the_data(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "parts.png"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match="part maps"):
+        decode_maps(Picture(path), 3)

@@ -4,7 +4,7 @@ uniform vec4 second[22];  // rgb, pattern scale in metres
 uniform vec4 surface[22]; // gloss, wrinkle, sleeve, hem
 uniform vec4 cut[22];     // top, its slope to the back, keep the face free, share of the second colour
 uniform vec3 hair_colour;
-uniform vec4 scalp;       // 1 where the scalp is painted, hairline height, beard, unused
+uniform vec4 scalp;       // 1 where the scalp is painted, hairline height, beard, bare crown
 uniform float seed;
 uniform vec3 eye;
 uniform vec3 to_sun;
