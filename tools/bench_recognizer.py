@@ -77,27 +77,27 @@ def runtimes(
 ) -> None:
     """Crops encoded and windows read a second by each runtime that can serve a checkpoint here."""
     table = Table("runtime", "ms a crop", "ms a window", "updates/s (one new crop each)")
-    outcomes: dict[str, list[dict[str, Any]]] = {"torch": [], "onnxruntime": [], "openvino": []}
+    cases: dict[str, tuple[str | None, str]] = {
+        backend: (checkpoint, backend) for backend in ("torch", "onnxruntime", "openvino")
+    }
     if vit:
-        outcomes[VIT] = []
+        cases[VIT] = (None, "torch")
+    outcomes: dict[str, list[dict[str, Any]]] = {name: [] for name in cases}
     reasons: dict[str, str] = {}
     for _ in range(passes):
-        for backend in outcomes.keys() - reasons.keys():
+        for name in cases.keys() - reasons.keys():
+            model, backend = cases[name]
             try:
-                model = None if backend == VIT else checkpoint
-                runtime = "torch" if backend == VIT else backend
-                outcomes[backend].append(
-                    in_fresh_process(time_runtime, model, device, runtime, threads, people, rounds)
-                )
+                outcomes[name].append(in_fresh_process(time_runtime, model, device, backend, threads, people, rounds))
             except ValueError as error:
-                reasons[backend] = str(error)
-    for backend, found in outcomes.items():
-        if backend in reasons:
-            table.add_row(backend, f"not here: {reasons[backend]}", "", "")
+                reasons[name] = str(error)
+    for name, found in outcomes.items():
+        if name in reasons:
+            table.add_row(name, f"not here: {reasons[name]}", "", "")
             continue
         crop, window = (min(outcome[part] for outcome in found) for part in ("crop", "window"))
-        name = f"{backend} ({found[0]['device']})"
-        table.add_row(name, f"{1e3 * crop:.1f}", f"{1e3 * window:.1f}", f"{1 / (crop + window):.1f}")
+        label = f"{name} ({found[0]['device']})"
+        table.add_row(label, f"{1e3 * crop:.1f}", f"{1e3 * window:.1f}", f"{1 / (crop + window):.1f}")
     console = Console()
     console.print(f"{checkpoint}, batches of {people}, {device_name(device, threads)}")
     console.print(table)

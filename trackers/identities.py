@@ -17,7 +17,10 @@ TOGETHER_EVERY = 1.0
 
 @dataclass(slots=True)
 class Known:
-    """What is remembered of a track while it lives. first, last: (time, box) of its first and latest sight."""
+    """What is remembered of a track while it lives.
+
+    first, last: (time, box) of its first and latest sight; met: older tracks that were once in sight with it.
+    """
 
     first: tuple[float, np.ndarray]
     last: tuple[float, np.ndarray]
@@ -25,6 +28,7 @@ class Known:
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
     belief: Belief = field(default_factory=dict)
     asked: float = -np.inf
+    met: set[int] = field(default_factory=set)
 
 
 class Identities:
@@ -42,7 +46,6 @@ class Identities:
         self._known: dict[int, Known] = {}
         self._ids = DisplayIds()
         self._lesson = -np.inf
-        self._met: set[tuple[int, int]] = set()
 
     def display(self, track: int) -> int:
         """The id to show for `track`."""
@@ -106,7 +109,6 @@ class Identities:
     def _end(self, track: int) -> None:
         known, display = self._known.pop(track, None), self._ids.of(track)
         self._ids.forget(track)
-        self._met = {pair for pair in self._met if track not in pair}
         if self.gallery is None or known is None:
             return
         moment, box = known.last
@@ -118,11 +120,14 @@ class Identities:
         if self.gallery is None or 0 <= time - self._lesson < TOGETHER_EVERY:
             return
         self._lesson = time
-        seen = sorted(track for track in tracks if self._known[track].looks.looks >= self.looks)
-        new = [pair for pair in combinations(seen, 2) if pair not in self._met]
-        self._met.update(new)
-        looks = [(self._known[a].looks.vector, self._known[b].looks.vector) for a, b in new]
-        self.gallery.together(float(a @ b) for a, b in looks if a is not None and b is not None)
+        seen = {t: self._known[t].looks.vector for t in sorted(tracks) if self._known[t].looks.looks >= self.looks}
+        alike = []
+        for (older, a), (newer, b) in combinations(seen.items(), 2):
+            met = self._known[newer].met
+            if older not in met and a is not None and b is not None:
+                met.add(older)
+                alike.append(float(a @ b))
+        self.gallery.together(alike)
 
 
 def _move(known: Known, time: float, box: np.ndarray) -> None:

@@ -88,8 +88,7 @@ class Gallery:
             return
         for group, probabilities in (belief or {}).items():
             values = _values(probabilities)
-            self._common.setdefault(group, np.full(len(values), EVERYBODY / len(values)))
-            self._common[group] = self._common[group] + values
+            self._common[group] = self._common.get(group, np.full(len(values), EVERYBODY / len(values))) + values
         still = np.zeros(2) if velocity is None else np.asarray(velocity, dtype=float)
         box = np.asarray(box, dtype=float)
         self._missing[display] = Missing(display, time, box, still, appearance, belief or {})

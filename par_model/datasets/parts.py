@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from par_model.datasets.tracklets import DatasetError, Picture
+from par_model.datasets.tracklets import DatasetError, Picture, decode_image
 
 PART_NAMES = (
     "surroundings", "skin", "top", "bottom", "shoes", "hair", "hat", "brim", "scarf", "backpack", "backpack strap",
@@ -29,10 +29,9 @@ def decode_maps(picture: Picture, frames: int) -> np.ndarray:
     """The inverse: (frames, *MAP_SIZE) uint8. Raises DatasetError where the bytes are no such maps."""
     import cv2
 
-    content = np.frombuffer(picture.read(), dtype=np.uint8)
-    tall = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
+    tall = decode_image(picture.read(), cv2.IMREAD_GRAYSCALE)
     if tall is None or tall.shape != (frames * MAP_SIZE[0], MAP_SIZE[1]):
         raise DatasetError(f"{picture.path} (byte {picture.offset}) does not hold part maps of {frames} pictures")
     if ((tall >= len(PART_NAMES)) & (tall != UNKNOWN_PART)).any():
         raise DatasetError(f"{picture.path} (byte {picture.offset}): part maps with cells of no known part")
-    return np.asarray(tall, dtype=np.uint8).reshape(frames, *MAP_SIZE)
+    return tall.reshape(frames, *MAP_SIZE)

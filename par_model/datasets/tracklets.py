@@ -37,11 +37,18 @@ class Picture:
         """BGR uint8 (H, W, 3). Raises DatasetError where the bytes are no picture."""
         import cv2
 
-        content = self.read()
-        image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_COLOR) if content else None
+        image = decode_image(self.read(), cv2.IMREAD_COLOR)
         if image is None:
             raise DatasetError(f"{self.path} (byte {self.offset}) is not a readable picture")
-        return np.asarray(image, dtype=np.uint8)
+        return image
+
+
+def decode_image(content: bytes, mode: int) -> np.ndarray | None:
+    """uint8 pixels by one of OpenCV's IMREAD modes, None where the bytes are no picture (OpenCV raises on none)."""
+    import cv2
+
+    image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), mode) if content else None
+    return None if image is None else np.asarray(image, dtype=np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -163,13 +163,14 @@ def _bake(folder: Path) -> None:
     grown = cells[:, 0] == AGES.index("adult")
     mean, mean_joints = (np.mean(np.array(of)[grown], axis=0) for of in (vertices, joints))
     size = MEAN_HEIGHT / mean[:SKIN_VERTICES, 2].max()
+    mean, mean_joints = size * mean, size * mean_joints
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent))
-    np.save(partial / "deviations.npy", (np.array(vertices) - size * mean).astype(np.float16))
+    np.save(partial / "deviations.npy", (np.array(vertices) - mean).astype(np.float16))
     np.savez(
         partial / "shared.npz",
-        mean=(size * mean).astype(np.float32),
-        mean_joints=(size * mean_joints).astype(np.float32),
+        mean=mean.astype(np.float32),
+        mean_joints=mean_joints.astype(np.float32),
         joints=np.array(joints, np.float32),
         weights=_joint_weights(model, labels),
         faces=_skin_faces(model.faces.numpy()),

@@ -146,11 +146,12 @@ def shown(seen: Sequence[tuple[Mapping[str, float], float]], frames: float) -> d
     """
     answers: dict[str, bool | None] = {}
     for part, share in VISIBLE.items():
-        answers[part] = sum(shares[part] >= share for shares, _ in seen) >= frames
+        sizes = [shares[part] * pixels for shares, pixels in seen if shares[part] >= share]
+        answers[part] = len(sizes) >= frames
         if part in THINGS:
-            sizes = [pixels * (shares[part] if answers[part] else THINGS[part]) for shares, pixels in seen]
-            fits = [size >= LEGIBLE and (not answers[part] or s[part] >= share) for size, (s, _) in zip(sizes, seen)]
-            if sum(fits) < frames:
+            if not answers[part]:
+                sizes = [THINGS[part] * pixels for _, pixels in seen]
+            if sum(size >= LEGIBLE for size in sizes) < frames:
                 answers[part] = None
     return answers
 

@@ -122,8 +122,8 @@ class Tailor:
         elif traits.top_colour == "complex" and rng.uniform() < 0.25:
             stuff = replace(stuff, pattern=RAGLAN)
         coated = traits.outer != "none" and not traits.top_short and traits.bottom != "dress"
-        dark = stuff.pattern in (PLAIN, OPEN_FRONT) and traits.top_colour in ("black", "gray", "red")
-        fitting.notes["leather"] = bool(coated and dark and rng.uniform() < 0.4)
+        hide = stuff.pattern in (PLAIN, OPEN_FRONT) and traits.top_colour in ("black", "gray", "red")
+        fitting.notes["leather"] = bool(coated and hide and rng.uniform() < 0.4)
         if fitting.notes["leather"]:
             stuff = replace(stuff, gloss=float(rng.uniform(0.4, 0.9)), wrinkle=float(rng.uniform(0.7, 1.0)))
         if traits.top_short and rng.uniform() < 0.7:
