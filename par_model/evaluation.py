@@ -42,13 +42,15 @@ def predict(
     tracklets: TrackletSet,
     *,
     batch: int = 32,
+    priors: bool = True,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Predictions:
     """Read every tracklet through the recogniser that serves, by evenly spread pictures in time order.
 
+    priors: expect attributes to be as common as where the model serves, or as among the people it was fitted on.
     A picture that cannot be decoded is left out and counted as a problem; a tracklet without any is left out.
     """
-    schema = recognizer.schema
+    schema = recognizer.schema if priors else recognizer.schema.without_priors()
     kept: list[int] = []
     parts: list[np.ndarray] = []
     crops: list[np.ndarray] = []
@@ -62,7 +64,7 @@ def predict(
                 kept.append(place)
                 crops.append(window[len(window) // 2])
         features = iter(recognizer.encode([crop for window in windows for crop in window]))
-        parts.append(recognizer.recognize([[next(features) for _ in window] for window in windows]))
+        parts.append(schema.probabilities(recognizer.logits([[next(features) for _ in window] for window in windows])))
         progress(min(start + batch, len(tracklets)))
     if not kept:
         raise DatasetError(f"no tracklet can be read ({tracklets.problems.summary() or 'the data set is empty'})")

@@ -39,6 +39,8 @@ class Group:
     absent: what to say when the attribute of a binary group does not hold.
     sensitive: a personal trait that can be switched off.
     temperature: divides the logits (Guo et al. 2017).
+    prior: for each attribute the logarithm of how much commoner it is where the model runs than among the people it was
+    fitted on, added to the scaled logits (Saerens et al. 2002); none means as common.
     below, above: a binary group says `absent` under the one, the attribute over the other, and abstains between;
     a one-of group names its best attribute from `above` on.
     """
@@ -51,6 +53,7 @@ class Group:
     sensitive: bool = False
     half_life: float = 30.0
     temperature: float = 1.0
+    prior: tuple[float, ...] = ()
     below: float = 0.4
     above: float = 0.6
 
@@ -67,6 +70,8 @@ class Group:
             raise SchemaError(f"group {self.name!r}: thresholds must satisfy 0 <= below <= above <= 1")
         if not (0.01 <= self.temperature <= 100.0) or not self.half_life > 0.0:
             raise SchemaError(f"group {self.name!r}: temperature must lie in 0.01 .. 100 and half_life be positive")
+        if self.prior and (len(self.prior) != len(self.attributes) or not np.isfinite(self.prior).all()):
+            raise SchemaError(f"group {self.name!r}: a prior is one finite number an attribute")
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -88,6 +93,7 @@ class Calibration(NamedTuple):
     temperature: float
     below: float
     above: float
+    prior: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,11 @@ class Schema:
         """(A,) float32: the temperature of each column's group."""
         return np.array([g.temperature for g in self.groups for _ in g.attributes], dtype=np.float32)
 
+    @cached_property
+    def priors(self) -> np.ndarray:
+        """(A,) float32: the prior of each column, 0 where its group has none."""
+        return np.array([p for g in self.groups for p in g.prior or [0.0] * len(g.attributes)], dtype=np.float32)
+
     @property
     def sensitive(self) -> tuple[str, ...]:
         """Names of the groups that describe a personal trait."""
@@ -162,13 +173,17 @@ class Schema:
                 raise SchemaError(unknown_group(self, name))
         return dataclasses.replace(self, groups=tuple(g for g in self.groups if g.name not in dropped))
 
+    def without_priors(self) -> Schema:
+        """The schema for people among whom attributes are as common as among those the model was fitted on."""
+        return dataclasses.replace(self, groups=tuple(dataclasses.replace(g, prior=()) for g in self.groups))
+
     def columns(self, part: Schema) -> np.ndarray:
         """(K,) int64: where the columns of `part` lie in this schema."""
         index = {word: i for i, word in enumerate(self.words)}
         return np.array([index[word] for word in part.words], dtype=np.int64)
 
     def calibrated(self, numbers: Mapping[str, Calibration]) -> Schema:
-        """The schema with fitted temperatures and thresholds; groups not named keep theirs."""
+        """The schema with fitted temperatures, thresholds and priors; groups not named keep theirs."""
         for name in numbers:
             if name not in self.group_names:
                 raise SchemaError(unknown_group(self, name))
@@ -180,7 +195,7 @@ class Schema:
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated probabilities (N, A) float32 of logits (N, A)."""
-        scaled = np.clip(logits / self.temperatures, -80.0, 80.0)
+        scaled = np.clip(logits / self.temperatures + self.priors, -80.0, 80.0)
         return cast(np.ndarray, 1.0 / (1.0 + np.exp(-scaled))).astype(np.float32)
 
     def shares(self, probabilities: np.ndarray, group: Group) -> np.ndarray:

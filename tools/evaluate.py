@@ -25,6 +25,13 @@ def evaluate(
         float | None,
         typer.Option(help="One threshold for all columns (the public code's: 0.45), not the checkpoint's."),
     ] = None,
+    priors: Annotated[
+        bool | None,
+        typer.Option(
+            help="Expect bags, hats and ages to be as common as on streets, or as among the people the thresholds were "
+            "fitted on. Without either: as on streets, but for generated shards."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of scores.json and the pictures.")] = Path(
         "evaluation"
     ),
@@ -40,7 +47,7 @@ def evaluate(
     """Print tables per group and attribute; write scores.json, calibration, confusions and the worst mistakes."""
     from rich.console import Console
 
-    from par_model.datasets import TrackletSet, open_dataset
+    from par_model.datasets import TrackletSet, open_dataset, recognise
     from par_model.evaluation import evaluate as score
     from par_model.evaluation import predict
     from par_model.evaluation_report import print_tables, write_report
@@ -54,9 +61,14 @@ def evaluate(
         found = open_dataset(data, schema, labels=labels, tracks=tracks, root=root, split=split, strict=strict)
         if limit is not None:
             found = TrackletSet(found.schema, found.tracklets[:limit], found.problems)
+        if priors is None:
+            priors = recognise(data[0]) != "shards"
         with console.status("reading tracklets") as status:
             predictions = predict(
-                recognizer, found, progress=lambda done: status.update(f"{done} of {len(found)} tracklets")
+                recognizer,
+                found,
+                priors=priors,
+                progress=lambda done: status.update(f"{done} of {len(found)} tracklets"),
             )
         scores = score(predictions, protocol.value, threshold)
         print_tables(scores, console)

@@ -41,6 +41,7 @@ __all__ = [
     "TrackletSet",
     "even_indices",
     "open_dataset",
+    "recognise",
 ]
 
 

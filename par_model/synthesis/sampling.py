@@ -15,11 +15,24 @@ POSE_VARIES, MOTION_VARIES = "pose varies", "motion varies"
 HAND_BAGS = ("tote", "plastic", "briefcase", "handbag")
 OUTER = ("none", "coat", "jacket", "open")
 
-# How often people of an age carry a backpack, a shoulder bag and a hand bag, and wear a hood: leanings, no rules.
+# Leanings, no rules. By age: how often people carry a backpack, a shoulder bag and a hand bag, wear a hood, what they
+# wear outermost (as OUTER), whether their trousers are short (times a share), whether they run.
 _BAGS = {
     "young": (0.3, 0.2, 0.16), "teenager": (0.36, 0.27, 0.24), "adult": (0.26, 0.3, 0.34), "old": (0.15, 0.28, 0.36),
 }  # fmt: skip
 _HOODS = {"young": 0.26, "teenager": 0.34, "adult": 0.18, "old": 0.1}
+_OUTER = {
+    "young": (0.44, 0.14, 0.24, 0.18), "teenager": (0.42, 0.13, 0.27, 0.18), "adult": (0.31, 0.28, 0.2, 0.21),
+    "old": (0.27, 0.34, 0.18, 0.21),
+}  # fmt: skip
+_SHORTS = {"young": 1.2, "teenager": 1.15, "adult": 0.95, "old": 0.65}
+_RUNS = {"young": 0.25, "teenager": 0.22, "adult": 0.18, "old": 0.1}
+# By gender: long hair, how much more often such bags are carried, and which hand bags and hats (as HAND_BAGS and HATS).
+_LONG_HAIR = {"female": 0.77, "male": 0.07}
+_CARRIES = {"female": (0.95, 1.2, 1.25), "male": (1.05, 0.8, 0.75)}
+_HAND_BAG = {"female": (0.31, 0.2, 0.07, 0.42), "male": (0.27, 0.31, 0.34, 0.08)}
+_HAT = {"female": (0.34, 0.28, 0.17, 0.21), "male": (0.5, 0.28, 0.12, 0.1)}
+_ROSY = {"female": 1.35, "male": 0.65}  # how much more often trousers and skirts are pink or purple
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,7 @@ class Traits:
 def sample_traits(rng: np.random.Generator) -> Traits:
     """Near-flat marginals: a rare attribute is worth more to a learner than a realistic share of it."""
     female = bool(rng.uniform() < 0.5)
+    gender = "female" if female else "male"
     age = str(rng.choice(AGES, p=[0.24, 0.24, 0.3, 0.22]))
     top_short = bool(rng.uniform() < 0.45)
     roll = rng.uniform()
@@ -63,27 +77,29 @@ def sample_traits(rng: np.random.Generator) -> Traits:
         bottom = "dress" if roll < (0.13 if female else 0.0) else "skirt"
         bottom_short = bool(rng.uniform() < 0.6)
     else:
-        bottom_short = bool(rng.uniform() < (0.42 if top_short else 0.25))
+        bottom_short = bool(rng.uniform() < (0.42 if top_short else 0.25) * _SHORTS[age])
         bottom = "shorts" if bottom_short else "trousers"
-    outer = "none" if top_short else str(rng.choice(OUTER, p=[0.36, 0.24, 0.21, 0.19]))
+    outer = "none" if top_short else str(rng.choice(OUTER, p=_OUTER[age]))
     if top_short and rng.uniform() < 0.12:
         outer = "open"
     if bottom == "dress" and outer == "coat":
         outer = "none"
     top_colour = str(rng.choice(TOP_COLOURS, p=[0.14, 0.09, 0.1, 0.12, 0.12, 0.13, 0.09, 0.1, 0.11]))
-    bottom_colour = str(rng.choice(BOTTOM_COLOURS, p=[0.1, 0.08, 0.16, 0.09, 0.12, 0.08, 0.07, 0.14, 0.09, 0.07]))
+    colours = np.array([0.1, 0.08, 0.16, 0.09, 0.12, 0.08, 0.07, 0.14, 0.09, 0.07])
+    colours[[BOTTOM_COLOURS.index("purple"), BOTTOM_COLOURS.index("pink")]] *= _ROSY[gender]
+    bottom_colour = str(rng.choice(BOTTOM_COLOURS, p=colours / colours.sum()))
     if bottom == "dress":
         shared = [c for c in TOP_COLOURS if c in BOTTOM_COLOURS]
         top_colour = bottom_colour = str(rng.choice(shared))
-    bags = rng.uniform(size=3) < _BAGS[age]
+    bags = rng.uniform(size=3) < np.multiply(_BAGS[age], _CARRIES[gender])
     if bags.sum() == 3:
         bags[rng.integers(3)] = False
-    hat = str(rng.choice(HATS, p=[0.42, 0.28, 0.15, 0.15])) if rng.uniform() < 0.35 else None
+    hat = str(rng.choice(HATS, p=_HAT[gender])) if rng.uniform() < 0.35 else None
     hood_up = bool(hat is None and not top_short and rng.uniform() < 0.07)
     if outer == "open" and top_colour == "complex":  # a second colour would be one too many
         outer = "jacket"
     return Traits(
-        gender="female" if female else "male",
+        gender=gender,
         age=age,
         top_short=top_short,
         top_colour=top_colour,
@@ -91,11 +107,11 @@ def sample_traits(rng: np.random.Generator) -> Traits:
         bottom_short=bottom_short,
         bottom_colour=bottom_colour,
         outer=outer,
-        long_hair=bool(rng.uniform() < (0.72 if female else 0.1)),
+        long_hair=bool(rng.uniform() < _LONG_HAIR[gender]),
         hat=hat,
         backpack=bool(bags[0]),
         shoulder_bag=bool(bags[1]),
-        hand_bag=str(rng.choice(HAND_BAGS, p=[0.3, 0.22, 0.18, 0.3])) if bags[2] else None,
+        hand_bag=str(rng.choice(HAND_BAGS, p=_HAND_BAG[gender])) if bags[2] else None,
         hood=bool(not top_short and not hood_up and rng.uniform() < _HOODS[age]),
         scarf=bool(rng.uniform() < (0.03 if top_short else 0.16)),
         boots=bool(rng.uniform() < (0.3 if female else 0.12)),
@@ -105,6 +121,14 @@ def sample_traits(rng: np.random.Generator) -> Traits:
         held=bool(not bags[2] and rng.uniform() < 0.14),
         tied=bool(bottom in ("trousers", "shorts") and outer == "none" and rng.uniform() < 0.06),
     )  # fmt: skip
+
+
+def sample_motions(rng: np.random.Generator, age: str) -> tuple[str, ...]:
+    """One gait, or the two that a motion changes between."""
+    if rng.uniform() < 0.1:
+        pairs = (("walking", "staying"), ("staying", "walking"), ("walking", "running"), ("running", "walking"))
+        return pairs[rng.choice(4, p=[0.35, 0.35, 0.15, 0.15])]
+    return (str(rng.choice(["running", "walking", "riding", "staying"], p=[_RUNS[age], 0.61 - _RUNS[age], 0.2, 0.19])),)
 
 
 def pose_word(angles: np.ndarray) -> str | None:

@@ -16,7 +16,7 @@ from par_model.synthesis.props import build_world
 from par_model.synthesis.render import Figure, Renderer, Scene, UploadedMesh
 from par_model.synthesis.sensor import Sensor, encode, expose, sample_sensor, shrink
 from par_model.synthesis.tailor import Tailor
-from par_model.synthesis.walks import Walk, sample_motions, sample_spot, sample_walk
+from par_model.synthesis.walks import Walk, sample_spot, sample_walk
 from par_model.synthesis.world import Camera, sample_camera, sample_light
 
 FRAME_SIZE = (1152, 648)
@@ -78,12 +78,11 @@ class TrackletGenerator:
     def _attempt(self, rng: np.random.Generator, scene: Scene, key: str) -> Tracklet | None:
         step = float(np.exp(rng.uniform(np.log(0.12), np.log(0.6))))
         times = np.arange(self.frames) * step
-        motions = sample_motions(rng)
         spot = sample_spot(rng, scene.world, times[-1])
         if spot is None:
             return None
         traits = sampling.sample_traits(rng)
-        person = self.tailor.make(rng, traits, motions)
+        person = self.tailor.make(rng, traits, sampling.sample_motions(rng, traits.age))
         walk = sample_walk(rng, scene.world.camera, spot, person, times)
         poses = [_pose(person, walk, t) for t in times]
         boxes = [_box(scene.world.camera, person.outline(bones)) for bones, _, _ in poses]

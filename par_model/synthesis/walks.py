@@ -41,13 +41,6 @@ class Walk:
         return moved
 
 
-def sample_motions(rng: np.random.Generator) -> tuple[str, ...]:
-    if rng.uniform() < 0.1:
-        pairs = (("walking", "staying"), ("staying", "walking"), ("walking", "running"), ("running", "walking"))
-        return pairs[rng.choice(4, p=[0.35, 0.35, 0.15, 0.15])]
-    return (str(rng.choice(["walking", "running", "riding", "staying"], p=[0.42, 0.19, 0.2, 0.19])),)
-
-
 def sample_spot(rng: np.random.Generator, world: World, seconds: float) -> np.ndarray | None:
     """A free place on the ground where a person is between 60 and 600 frame pixels tall."""
     camera = world.camera

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from par_model.errors import SchemaError
 from par_model.model import VTFPAR
 from par_model.schema import Calibration as GroupNumbers
+from par_model.schema import Group
 from par_model.training.config import Calibration
 
 
@@ -19,10 +21,9 @@ def calibrate(model: VTFPAR, logits: np.ndarray, labels: np.ndarray, settings: C
 
     logits: (N, A) of the validation tracklets; labels: (N, A) of 0, 1 and 2 (unknown).
 
-    A binary group gets a slope and an offset (Platt 1999) under which its probability holds where
-    `settings.marginals` says how many positives there are: rows are weighted as if the validation set had
-    that many. The offset goes into the head, the slope is the temperature, and the threshold is where F1 is
-    best under the same weights, but not under `settings.least`. A one-of group gets a temperature.
+    A binary group gets a slope and an offset (Platt 1999) under which its probability holds: the offset goes into the
+    head, the slope is the temperature. Its threshold is where F1 is best, but not under `settings.least`. A one-of
+    group gets a temperature. `settings.marginals` become the priors of the groups they name.
     """
     numbers: dict[str, GroupNumbers] = {}
     offsets = np.zeros(logits.shape[1], dtype=np.float32)
@@ -32,42 +33,48 @@ def calibrate(model: VTFPAR, logits: np.ndarray, labels: np.ndarray, settings: C
         scores, wanted = logits[known, columns], labels[known, columns] == 1
         if not known.any() or not wanted.any() or (group.kind == "binary" and wanted.all()):
             continue
+        prior = prior_shift(group, wanted.mean(axis=0), settings.marginals.get(group.name))
         if group.kind == "binary":
-            weights = row_weights(wanted[:, 0], settings.marginals.get(group.name))
-            temperature, offset = fit_platt(scores[:, 0], wanted[:, 0], weights)
+            temperature, offset = fit_platt(scores[:, 0], wanted[:, 0])
             offsets[columns.start] = offset
             probabilities = 1.0 / (1.0 + np.exp(-(scores[:, 0] + offset) / temperature))
-            threshold = max(settings.least, best_threshold(probabilities, wanted[:, 0], weights))
-            numbers[group.name] = _band(threshold, temperature, settings)
+            threshold = max(settings.least, best_threshold(probabilities, wanted[:, 0]))
+            below, above = max(0.02, threshold - settings.band), min(0.98, threshold + settings.band)
+            numbers[group.name] = GroupNumbers(temperature, round(below, 4), round(above, 4), prior)
         else:
-            numbers[group.name] = GroupNumbers(fit_temperature(scores, wanted), 0.0, settings.one_of)
+            numbers[group.name] = GroupNumbers(fit_temperature(scores, wanted), 0.0, settings.one_of, prior)
     with torch.no_grad():
         model.head.norm.bias.add_(torch.from_numpy(offsets).to(model.head.norm.bias.device))
     model.schema = model.schema.calibrated(numbers)
 
 
-def _band(threshold: float, temperature: float, settings: Calibration) -> GroupNumbers:
-    below = max(0.02, threshold - settings.band)
-    return GroupNumbers(temperature, round(below, 4), round(min(0.98, threshold + settings.band), 4))
+def prior_shift(group: Group, shares: np.ndarray, expected: float | Mapping[str, float] | None) -> tuple[float, ...]:
+    """The group's prior (see Group) from how common its attributes are here and where the model will run.
+
+    shares: (K,) of the validation tracklets. expected: of a binary group the share that has the attribute, of a one-of
+    group a share for each of its words; None leaves it without a prior. Raises SchemaError for other words.
+    """
+    if expected is None:
+        return ()
+    if group.kind == "binary":
+        if not isinstance(expected, float):
+            raise SchemaError(f"marginals of {group.name!r}: one share is expected")
+        return (round(float(np.log(expected / (1 - expected)) - np.log(shares[0] / (1 - shares[0]))), 4),)
+    words = [attribute.word for attribute in group.attributes]
+    if not isinstance(expected, Mapping) or set(expected) != set(words):
+        raise SchemaError(f"marginals of {group.name!r}: a share for each of {', '.join(words)} is expected")
+    odds = np.log([expected[word] for word in words]) - np.log(np.maximum(shares, 1e-3))
+    return tuple(round(float(value), 4) for value in odds - odds.mean())
 
 
-def row_weights(positive: np.ndarray, marginal: float | None) -> np.ndarray:
-    """Weights under which a share `marginal` of the rows is positive. positive: (N,) bool; None leaves them alone."""
-    share = positive.mean()
-    if marginal is None:
-        return np.ones(len(positive))
-    weights: np.ndarray = np.where(positive, marginal / share, (1.0 - marginal) / (1.0 - share))
-    return weights
-
-
-def fit_platt(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """Temperature t and offset o for which sigmoid((score + o) / t) fits best. scores, positive, weights: (N,)."""
-    x, y, w = (torch.tensor(np.asarray(values, dtype=np.float64)) for values in (scores, positive, weights))
+def fit_platt(scores: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
+    """Temperature t and offset o for which sigmoid((score + o) / t) fits best. scores, positive: (N,)."""
+    x, y = (torch.tensor(np.asarray(values, dtype=np.float64)) for values in (scores, positive))
     numbers = torch.zeros(2, dtype=torch.float64, requires_grad=True)
 
     def loss() -> Tensor:
         slope = numbers[0].exp()
-        fit = F.binary_cross_entropy_with_logits(slope * (x + numbers[1]), y, weight=w, reduction="sum") / w.sum()
+        fit = F.binary_cross_entropy_with_logits(slope * (x + numbers[1]), y)
         return fit + 1e-4 * numbers.square().sum()
 
     _minimise(numbers, loss)
@@ -98,12 +105,11 @@ def _minimise(numbers: Tensor, loss: Callable[[], Tensor]) -> None:
     optimizer.step(closure)  # type: ignore[no-untyped-call]
 
 
-def best_threshold(probabilities: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
-    """Where the weighted F1 is highest, halfway between the two probabilities it lies between. All (N,)."""
+def best_threshold(probabilities: np.ndarray, positive: np.ndarray) -> float:
+    """Where F1 is highest, halfway between the two probabilities it lies between. Both (N,)."""
     order = np.argsort(-probabilities)
-    hits = np.cumsum((weights * positive)[order])
-    alarms = np.cumsum((weights * ~positive)[order])
-    f1 = 2 * hits / (hits + alarms + (weights * positive).sum())
+    hits = np.cumsum(positive[order])
+    f1 = 2 * hits / (np.arange(1, len(order) + 1) + positive.sum())
     best = int(np.argmax(f1))
     last = probabilities[order[best]]
     following = probabilities[order[best + 1]] if best + 1 < len(order) else 0.0

@@ -16,6 +16,9 @@ class ConfigError(ValueError):
     """A training configuration that cannot be used; names the file, the key and the remedy."""
 
 
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
 class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -158,14 +161,14 @@ class Stage(Settings):
 class Calibration(Settings):
     """How temperature and thresholds are fitted on the validation tracklets once training is over.
 
-    marginals: share of positives a binary group is expected to have where the model will run; generated
-    people carry bags and hats far more often than real ones, and thresholds fitted to them would find too
-    many. band: half the width of the zone about the threshold in which the model abstains. least: no binary
-    threshold lies lower, wherever F1 is best, so that nothing unlikely is claimed. one_of: the least
-    probability at which a one-of group names its best attribute.
+    marginals: how common a group's attributes are expected to be where the model will run, a share for a binary group,
+    one for each word of a one-of group; they become its prior. Generated people carry bags and hats far more often than
+    real ones, and a quarter of them are children: without it too many would be found. band: half the width of the zone
+    about the threshold in which the model abstains. least: no binary threshold lies lower, wherever F1 is best, so that
+    nothing unlikely is claimed. one_of: the least probability at which a one-of group names its best attribute.
     """
 
-    marginals: dict[str, Annotated[float, Field(gt=0.0, lt=1.0)]] = {}
+    marginals: dict[str, Share | dict[str, Share]] = {}
     band: Annotated[float, Field(ge=0.0, lt=0.4)] = 0.05
     least: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.4
     one_of: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.4

@@ -81,8 +81,10 @@ def test_sensitive_groups_can_be_left_out(mars: Schema) -> None:
 
 
 def test_calibration_replaces_numbers_and_survives_a_round_trip(mars: Schema) -> None:
-    fitted = mars.calibrated({"hat": Calibration(1.7, 0.2, 0.8)})
+    fitted = mars.calibrated({"hat": Calibration(1.7, 0.2, 0.8, (-1.5,))})
     assert fitted["hat"].temperature == 1.7
+    assert fitted.priors[fitted.words.index("hat")] == -1.5
+    assert not fitted.without_priors().priors.any()
     assert fitted.temperatures[fitted.words.index("hat")] == pytest.approx(1.7)
     assert Schema.from_dict(fitted.as_dict()) == fitted
 
@@ -91,6 +93,11 @@ def test_calibration_replaces_numbers_and_survives_a_round_trip(mars: Schema) ->
     ("text", "complaint"),
     [
         ("groups: 3", "list of groups"),
+        (
+            "name: x\ngroups: [{name: a, dynamics: static, absent: n, prior: [1.0, 2.0],"
+            " present: {word: w, label: l, phrase: p}}]",
+            "a prior is one finite number an attribute",
+        ),
         ("name: x\ngroups: [{name: a, kind: one-off, dynamics: static, attributes: []}]", "kind"),
         ("name: x\ngroups: [{name: a, dynamics: static, present: {word: w, label: l, phrase: p}}]", "absence"),
         ("name: x\ngroups: [{name: a, dynamic: static}]", "dynamic"),

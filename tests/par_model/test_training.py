@@ -16,12 +16,13 @@ import torch
 from par_model import load
 from par_model.datasets import DatasetError, Picture, open_dataset
 from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, decode_maps, encode_maps
+from par_model.errors import SchemaError
 from par_model.losses import weighted_bce
-from par_model.schema import load_schema
+from par_model.schema import Calibration, load_schema
 from par_model.training import ConfigError, Report, Run, load_run, train
 from par_model.training.augment import Augmenter, plain
 from par_model.training.batches import Batches
-from par_model.training.calibrate import best_threshold, fit_platt, fit_temperature, row_weights
+from par_model.training.calibrate import best_threshold, fit_platt, fit_temperature, prior_shift
 from par_model.training.config import Augmentation, Loss
 from par_model.training.objective import Objective, part_weights
 from par_model.training.pictures import PictureStore
@@ -325,27 +326,45 @@ def test_platt_scaling_recovers_a_known_slope_and_offset() -> None:
     generator = np.random.default_rng(0)
     scores = generator.normal(0.0, 3.0, 20000)
     positive = generator.random(20000) < 1.0 / (1.0 + np.exp(-(scores - 1.0) / 2.0))
-    temperature, offset = fit_platt(scores, positive, np.ones(20000))
+    temperature, offset = fit_platt(scores, positive)
     assert temperature == pytest.approx(2.0, rel=0.05)
     assert offset == pytest.approx(-1.0, abs=0.1)
 
 
 def test_rarer_positives_where_the_model_runs_lower_its_probabilities() -> None:
+    """Where one in twenty wears a hat, a model fitted where two in five do, and its prior, find one in twenty."""
+    mars = load_schema("mars")
     generator = np.random.default_rng(0)
-    positive = generator.random(5000) < 0.4
-    scores = generator.normal(np.where(positive, 1.5, -1.5), 1.5)
-    sure = []
-    for marginal in (None, 0.05):
-        temperature, offset = fit_platt(scores, positive, row_weights(positive, marginal))
-        sure.append(float((1.0 / (1.0 + np.exp(-(scores + offset) / temperature))).mean()))
-    assert sure[0] == pytest.approx(0.4, abs=0.02)
-    assert sure[1] < 0.25
+    logits = np.zeros((40000, len(mars.words)), dtype=np.float32)
+    column = mars.slices["hat"].start
+
+    def hats(share: float) -> np.ndarray:
+        logits[:, column] = generator.normal(np.where(generator.random(40000) < share, 1.5, -1.5), 1.5)
+        return logits
+
+    hats(0.4)  # as the log-odds of two normals: 4 / 3 of the score, and the log-odds of the shares
+    offset = np.float32(np.log(0.4 / 0.6) * 0.75)
+    prior = prior_shift(mars["hat"], np.array([0.4]), 0.05)
+    fitted = mars.calibrated({"hat": Calibration(0.75, 0.4, 0.5, prior)})
+    assert fitted.probabilities(hats(0.05) + offset)[:, column].mean() == pytest.approx(0.05, abs=0.005)
+    assert fitted.without_priors().probabilities(hats(0.4) + offset)[:, column].mean() == pytest.approx(0.4, abs=0.01)
+
+
+def test_the_prior_of_a_one_of_group_names_every_word() -> None:
+    age = load_schema("mars")["age"]
+    prior = prior_shift(age, np.full(4, 0.25), {"young": 0.1, "teenager": 0.1, "adult": 0.7, "old": 0.1})
+    assert prior[2] - prior[0] == pytest.approx(np.log(7), abs=1e-3)
+    assert prior_shift(age, np.full(4, 0.25), None) == ()
+    with pytest.raises(SchemaError, match="a share for each of young, teenager, adult, old"):
+        prior_shift(age, np.full(4, 0.25), {"young": 0.1, "adults": 0.9})
+    with pytest.raises(SchemaError, match="one share is expected"):
+        prior_shift(load_schema("mars")["hat"], np.array([0.3]), {"hat": 0.1})
 
 
 def test_the_threshold_is_where_f1_is_best() -> None:
     probabilities = np.array([0.9, 0.8, 0.6, 0.4, 0.2, 0.1])
     positive = np.array([True, True, True, False, False, False])
-    assert best_threshold(probabilities, positive, np.ones(6)) == pytest.approx(0.5)
+    assert best_threshold(probabilities, positive) == pytest.approx(0.5)
 
 
 def test_no_binary_threshold_lies_under_the_least_that_is_allowed(people: Path, tmp_path: Path) -> None:
