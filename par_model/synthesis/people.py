@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,20 +27,7 @@ from par_model.synthesis.sampling import Traits
 HELD, HEADPHONES = HOOD + 1, HOOD + 2  # of no part: maps leave them unknown
 # What a detector's box encloses.
 BOXED = (SKIN, TOP, BOTTOM, SHOES, HAIR, HAT, BRIM, SCARF, BACKPACK, SOCKS, TIGHTS, HOOD)
-# Part of the person's pixels that a thing must cover to be called visible, and in how many frames.
-VISIBLE = {
-    "backpack": 0.012,
-    "shoulder bag": 0.012,
-    "hand bag": 0.008,
-    "hat": 0.006,
-    "hair": 0.002,
-    "top": 0.06,
-    "bottom": 0.05,
-    "legs": 0.12,
-}
-# Things small enough to be lost in a small picture, and the part of a person's pixels that they usually cover.
-THINGS = {"backpack": 0.12, "shoulder bag": 0.06, "hand bag": 0.06, "hat": 0.04}
-LEGIBLE = 30  # camera pixels without which a thing is neither there nor not
+# What the label file calls a thing, and the materials that show it.
 LABELLED = {
     "backpack": (BACKPACK, STRAPS),
     "shoulder bag": (SHOULDER_BAG, SHOULDER_STRAP),
@@ -138,28 +125,10 @@ class Person:
         return moved
 
 
-def shown(seen: Sequence[tuple[Mapping[str, float], float]], frames: float) -> dict[str, bool | None]:
-    """For each key of VISIBLE whether the pictures show it; None where it, or what it would be, is too small to tell.
-
-    seen: per frame the share of the person that each key covers, and the camera pixels that the person does.
-    frames: in how many of them a thing must show.
-    """
-    answers: dict[str, bool | None] = {}
-    for part, share in VISIBLE.items():
-        sizes = [shares[part] * pixels for shares, pixels in seen if shares[part] >= share]
-        answers[part] = len(sizes) >= frames
-        if part in THINGS:
-            if not answers[part]:
-                sizes = [THINGS[part] * pixels for _, pixels in seen]
-            if sum(size >= LEGIBLE for size in sizes) < frames:
-                answers[part] = None
-    return answers
-
-
 def static_attributes(person: Person, shown: Mapping[str, bool | None]) -> dict[str, object]:
     """MARS's static groups as far as the pictures show them: None where they do not tell.
 
-    shown: by the function of that name.
+    shown: see par_model.synthesis.visibility.
     """
     traits = person.traits
     skirt = traits.bottom in ("skirt", "dress")

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from par_model.synthesis import people as parts
 from par_model.synthesis import sampling
 from par_model.synthesis.colours import TOP_COLOURS
 from par_model.synthesis.geometry import Builder, sample_tint
 from par_model.synthesis.mesh import superellipsoid, tube
-from par_model.synthesis.people import Person
+from par_model.synthesis.people import Person, static_attributes
 from par_model.synthesis.props import add_ground, add_houses, add_post, add_tree
 from par_model.synthesis.render import Figure, Renderer, Scene, UploadedMesh
 from par_model.synthesis.routes import Track, sample_routes, walk
 from par_model.synthesis.sensor import shrink
 from par_model.synthesis.tailor import Tailor
+from par_model.synthesis.visibility import Sight, look, shown
 from par_model.synthesis.world import GLASS, PAINT, POSTER, WOOD, Camera, Light, World, look_at, sample_light
 
 SUPERSAMPLING = 1.5
@@ -29,6 +29,16 @@ SUPERSAMPLING = 1.5
 CONSIDERED = 0.1
 BLEND_SECONDS = 0.3
 _HIDES = (np.array([-3.2, 3.0]), np.array([4.6, 5.3]))
+
+
+@dataclass(frozen=True)
+class Record:
+    """A person in one frame (from 0): degrees between where they face and the camera, gait, and what is seen."""
+
+    frame: int
+    angle: float
+    motion: str
+    sight: Sight
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ def generate_scene(
     out.mkdir(parents=True, exist_ok=True)
     video = out / "street.mp4"
     truth: list[str] = []
-    records: list[list[dict[str, float | str]]] = [[] for _ in actors]
+    records: list[list[Record]] = [[] for _ in actors]
     noise = np.random.default_rng([seed, 43])
     partial = out / "street.partial.mp4"
     with _VideoWriter(partial, size, fps, bitrate) as writer:
@@ -181,7 +191,7 @@ def _frame(
     frame: int,
     fps: float,
     truth: list[str],
-    records: list[list[dict[str, float | str]]],
+    records: list[list[Record]],
 ) -> np.ndarray:
     """Draw one frame at the drawing size and note the truth about it."""
     camera = scene.world.camera
@@ -206,7 +216,10 @@ def _frame(
         considered = int(visible >= CONSIDERED)
         truth.append(f"{frame + 1},{k + 1},{x:.2f},{y:.2f},{w:.2f},{h:.2f},{considered},1,{visible:.3f}\n")
         if visible >= 0.3:
-            records[k].append(_record(camera, actors[k], frame, owners[..., 1][mine]))
+            x1, y1, x2, y2 = inside.round().astype(int)
+            part, owned = picture[y1:y2, x1:x2, ::-1], owners[y1:y2, x1:x2]
+            sight = look(np.ascontiguousarray(part), owned, k + 1, int(mine.sum()) / SUPERSAMPLING**2)
+            records[k].append(_record(camera, actors[k], frame, sight))
     return picture
 
 
@@ -219,35 +232,25 @@ def _silhouette(renderer: Renderer, scene: Scene, figure: Figure, box: np.ndarra
     return float((owners[..., 0] > 0).mean() * (box[2] - box[0]) * (box[3] - box[1]))
 
 
-def _record(camera: Camera, actor: Actor, frame: int, materials: np.ndarray) -> dict[str, float | str]:
-    """What a frame shows of a person: moment, angle to the camera, gait, pixels, and each labelled thing's share."""
+def _record(camera: Camera, actor: Actor, frame: int, sight: Sight) -> Record:
     position = actor.track.positions[frame]
     towards = camera.eye[:2] - position
     angle = float(np.degrees(actor.track.headings[frame] - np.arctan2(towards[0], -towards[1])))
     going = bool(actor.track.moving[frame]) or actor.person.styles[0].motion == "riding"
-    counts = np.bincount(materials, minlength=256)
-    total = max(int(counts.sum()), 1)
-    shares: dict[str, float | str] = {
-        name: float(counts[list(numbers)].sum() / total) for name, numbers in parts.LABELLED.items()
-    }
-    motion, pixels = actor.person.styles[0 if going else 1].motion, total / SUPERSAMPLING**2
-    return {"frame": frame, "angle": angle, "motion": motion, "pixels": pixels, **shares}
+    return Record(frame, angle, actor.person.styles[0 if going else 1].motion, sight)
 
 
-def _answers(person: Person, seen: list[dict[str, float | str]], fps: float) -> dict[str, object]:
+def _answers(person: Person, seen: list[Record], fps: float) -> dict[str, object]:
     """A person's static attributes as far as the scene shows them, and pose and motion as runs of frames."""
-    shares = [{name: float(record[name]) for name in parts.LABELLED} for record in seen]
-    pixels = [float(record["pixels"]) for record in seen]
-    shown = parts.shown(list(zip(shares, pixels)), max(3, 0.15 * len(seen)))
-    attributes = parts.static_attributes(person, shown)
-    poses = [sampling.pose_word(np.array([float(record["angle"])])) for record in seen]
-    numbers = [int(record["frame"]) + 1 for record in seen]
+    attributes = static_attributes(person, shown([record.sight for record in seen], max(3, 0.15 * len(seen))))
+    poses = [sampling.pose_word(np.array([record.angle])) for record in seen]
+    numbers = [record.frame + 1 for record in seen]
     return {
         "attributes": attributes,
         "worn": person.worn,
         "frames visible": len(seen),
         "pose": _runs(numbers, [str(pose) for pose in poses]),
-        "motion": _runs(numbers, [str(record["motion"]) for record in seen]),
+        "motion": _runs(numbers, [record.motion for record in seen]),
     }
 
 

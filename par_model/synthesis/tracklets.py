@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART
+from par_model.datasets.parts import PART_NAMES, UNKNOWN_PART
 from par_model.schema import Schema, load_schema
 from par_model.synthesis import people, sampling
 from par_model.synthesis.bodies import JOINT_INDEX
@@ -16,6 +16,7 @@ from par_model.synthesis.props import build_world
 from par_model.synthesis.render import Figure, Renderer, Scene, UploadedMesh
 from par_model.synthesis.sensor import Sensor, encode, expose, sample_sensor, shrink
 from par_model.synthesis.tailor import Tailor
+from par_model.synthesis.visibility import Sight, cells, look, shown
 from par_model.synthesis.walks import Walk, sample_spot, sample_walk
 from par_model.synthesis.world import Camera, sample_camera, sample_light
 
@@ -76,6 +77,8 @@ class TrackletGenerator:
         return self._scene[1]
 
     def _attempt(self, rng: np.random.Generator, scene: Scene, key: str) -> Tracklet | None:
+        import cv2
+
         step = float(np.exp(rng.uniform(np.log(0.12), np.log(0.6))))
         times = np.arange(self.frames) * step
         spot = sample_spot(rng, scene.world, times[-1])
@@ -103,12 +106,17 @@ class TrackletGenerator:
         finally:
             for mesh in uploaded:
                 mesh.release()
-        visible = [_visible(owner) for owner in owners]
-        if sum(v["person"] > 0.13 for v in visible) < self.frames - 1:
+        covered = [float((owner[..., 0] == TARGET).mean()) for owner in owners]
+        if sum(share > 0.13 for share in covered) < self.frames - 1:
             return None
         quality, smooth = int(rng.integers(72, 96)), bool(rng.uniform() < 0.3)
         stored = tuple(encode(expose(p, sensor, rng), self.size, quality, smooth) for p in pictures)
-        label = self._label(person, poses, visible, cropped, scene.world.camera, sensor, step)
+        areas = [sensor.height**2 * (x2 - x1) / (y2 - y1) for x1, y1, x2, y2 in cropped]
+        seen = [
+            look(np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)), owner, TARGET, share * area)
+            for jpeg, owner, share, area in zip(stored, owners, covered, areas)
+        ]
+        label = self._label(person, poses, seen, cropped, scene.world.camera, sensor, step)
         return Tracklet(key, stored, np.stack([part_map(owner) for owner in owners]), label)
 
     def _neighbours(
@@ -149,14 +157,12 @@ class TrackletGenerator:
         return shrink(picture, (min(wide, height), tall)), owners
 
     def _label(
-        self, person: Person, poses: list[tuple[np.ndarray, float, str]], visible: list[dict[str, float]],
+        self, person: Person, poses: list[tuple[np.ndarray, float, str]], seen: list[Sight],
         boxes: np.ndarray, camera: Camera, sensor: Sensor, step: float,
     ) -> dict[str, object]:  # fmt: skip
-        areas = [sensor.height**2 * (x2 - x1) / (y2 - y1) for x1, y1, x2, y2 in boxes]
-        shown = people.shown([(v, v["person"] * area) for v, area in zip(visible, areas)], FRAMES_VISIBLE)
         angles = np.array([_angle(camera, bones, heading) for bones, heading, _ in poses])
         gaits = [motion for _, _, motion in poses]
-        attributes = people.static_attributes(person, shown)
+        attributes = people.static_attributes(person, shown(seen, FRAMES_VISIBLE))
         attributes["pose"] = sampling.pose_word(angles)
         attributes["motion"] = gaits[0] if len(set(gaits)) == 1 else sampling.MOTION_VARIES
         middle = poses[len(poses) // 2][0][JOINT_INDEX["pelvis"], :3, 3]
@@ -164,7 +170,9 @@ class TrackletGenerator:
             "attributes": attributes,
             "vector": vector(self.schema, attributes),
             "worn": person.worn,
-            "visible": [{k: round(v, 4) for k, v in seen.items()} for seen in visible],
+            "pixels": [round(sight.pixels) for sight in seen],
+            "visible": [{part: round(share, 4) for part, share in sight.shares.items()} for sight in seen],
+            "contrast": [{thing: round(value, 1) for thing, value in sight.contrasts.items()} for sight in seen],
             "boxes": np.round(boxes, 1).tolist(),
             "angle": np.round(angles, 1).tolist(),
             "motion": gaits,
@@ -244,17 +252,7 @@ def _jitter(rng: np.random.Generator, boxes: np.ndarray) -> np.ndarray:
 
 def part_map(owners: np.ndarray) -> np.ndarray:
     """The part map (*MAP_SIZE,) uint8 of a crop's owners (H, W, 2): what the middle of each cell shows."""
-    down, across = (((np.arange(n) + 0.5) * size / n).astype(int) for n, size in zip(MAP_SIZE, owners.shape))
-    person, material = np.moveaxis(owners[np.ix_(down, across)], -1, 0)
+    person, material = np.moveaxis(cells(owners), -1, 0)
     somebody_else = len(PART_NAMES) - 1
     mine = np.where(1 + material < somebody_else, 1 + material, UNKNOWN_PART)
     return np.where(person == TARGET, mine, np.where(person == 0, 0, somebody_else)).astype(np.uint8)
-
-
-def _visible(owners: np.ndarray) -> dict[str, float]:
-    """Share of the crop that is the person, and of the person's pixels what each labelled thing covers."""
-    mine = owners[..., 0] == TARGET
-    count = max(int(mine.sum()), 1)
-    counts = np.bincount(owners[..., 1][mine], minlength=256)
-    shares = {part: float(counts[list(numbers)].sum() / count) for part, numbers in people.LABELLED.items()}
-    return {"person": float(mine.mean()), **shares}

@@ -13,7 +13,7 @@ import pytest
 from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, decode_maps
 from par_model.datasets.shards import read_shards
 from par_model.schema import load_schema
-from par_model.synthesis import people, sampling
+from par_model.synthesis import people, sampling, visibility
 from par_model.synthesis.colours import BOTTOM_COLOURS, TOP_COLOURS, shade
 from par_model.synthesis.mesh import girth, grid_faces, normals, pack, simplify, superellipsoid, unpack
 from par_model.synthesis.routes import Route, sample_routes, walk
@@ -50,25 +50,47 @@ def test_every_colour_word_of_the_schema_can_be_made() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "pixels", "answer"),
+    ("share", "pixels", "contrast", "answer"),
     [
-        (0.05, 2000.0, True),
-        (0.05, 400.0, None),  # a hat of 20 pixels
-        (0.0, 2000.0, False),
-        (0.0, 400.0, None),  # nobody could see one
+        (0.05, 2000.0, 30.0, True),
+        (0.05, 400.0, 30.0, None),  # a hat of 20 pixels
+        (0.05, 2000.0, 5.0, None),  # black on black
+        (0.007, 9000.0, 30.0, None),  # only its edge peeps out
+        (0.0, 2000.0, 0.0, False),
+        (0.0, 400.0, 0.0, None),  # nobody could see one
     ],
 )
-def test_a_hat_is_there_or_not_only_where_it_could_be_seen(share: float, pixels: float, answer: bool | None) -> None:
-    seen = [(dict.fromkeys(people.LABELLED, 0.5) | {"hat": share}, pixels)] * 3
-    shown = people.shown(seen, 2)
-    assert shown["hat"] is answer
-    assert shown["top"] is True
+def test_a_hat_is_there_or_not_only_where_it_could_be_seen(
+    share: float, pixels: float, contrast: float, answer: bool | None
+) -> None:
+    answers = visibility.shown([sight(share, pixels, contrast)] * 3, 2)
+    assert answers["hat"] is answer
+    assert answers["top"] is True
 
 
-def test_a_hat_must_be_large_enough_in_the_frames_that_show_it() -> None:
-    rest = dict.fromkeys(people.LABELLED, 0.5)
-    afar, cut_off = (rest | {"hat": 0.05}, 60.0), (rest | {"hat": 0.004}, 9000.0)
-    assert people.shown([afar, afar, cut_off, cut_off], 2)["hat"] is None
+def test_a_hat_must_be_clear_in_the_frames_that_show_it() -> None:
+    afar, cut_off, dim = sight(0.05, 60.0, 30.0), sight(0.004, 9000.0, 30.0), sight(0.05, 9000.0, 5.0)
+    assert visibility.shown([afar, afar, cut_off, cut_off], 2)["hat"] is None
+    assert visibility.shown([afar, afar, dim, dim], 2)["hat"] is None
+
+
+def sight(hat: float, pixels: float, contrast: float) -> visibility.Sight:
+    contrasts = dict.fromkeys(visibility.THINGS, 30.0) | {"hat": contrast}
+    return visibility.Sight(pixels, dict.fromkeys(visibility.VISIBLE, 0.5) | {"hat": hat}, contrasts)
+
+
+@pytest.mark.parametrize(("bag", "distinct"), [((40, 40, 200), True), ((72, 66, 62), False)])
+def test_a_bag_stands_out_by_its_colour_and_not_by_its_outline(bag: tuple[int, int, int], distinct: bool) -> None:
+    """A red bag on a dark coat, and a nearly coat-coloured one on the same coat in front of a bright wall."""
+    picture = np.full((192, 96, 3), 220, np.uint8)
+    owners = np.zeros((384, 192, 2), np.uint8)
+    picture[30:180, 20:76], owners[60:360, 40:152] = (66, 64, 60), (TARGET, people.TOP)
+    picture[90:120, 36:60], owners[180:240, 72:120] = bag, (TARGET, people.SHOULDER_BAG)
+    seen = visibility.look(picture, owners, TARGET, 5000.0)
+    assert seen.shares["shoulder bag"] == pytest.approx(60 * 48 / (300 * 112))
+    assert seen.shares["hat"] == seen.contrasts["hat"] == 0.0
+    assert (seen.contrasts["shoulder bag"] > 2 * visibility.DISTINCT) == distinct
+    assert (seen.contrasts["shoulder bag"] > visibility.DISTINCT / 2) == distinct
 
 
 def test_part_maps_leave_out_what_is_no_part() -> None:

@@ -95,7 +95,7 @@ def test_a_tracklet_is_six_small_pictures_and_a_label(shards: list[Path]) -> Non
                 assert name in label["attributes"]
                 if schema[name].kind == "one-of" and row[columns][0] != 2:
                     assert row[columns].sum() == 1
-            assert len(label["boxes"]) == len(label["angle"]) == len(label["visible"]) == 6
+            assert len(label["boxes"]) == len(label["angle"]) == len(label["visible"]) == len(label["contrast"]) == 6
 
 
 def test_only_what_shows_is_labelled(shards: list[Path]) -> None:
@@ -105,8 +105,9 @@ def test_only_what_shows_is_labelled(shards: list[Path]) -> None:
                 continue
             label = json.loads(content)
             for thing in ("backpack", "shoulder bag", "hand bag"):
-                shown = sum(frame[thing] > 0.005 for frame in label["visible"]) >= 2
-                assert not label["attributes"][thing] or (label["worn"][thing] and shown)
+                frames = zip(label["pixels"], label["visible"], label["contrast"], strict=True)
+                clear = sum(v[thing] * pixels >= 29 and c[thing] >= 11.9 for pixels, v, c in frames)
+                assert not label["attributes"][thing] or (label["worn"][thing] and clear >= 2)
 
 
 def test_a_stopped_generation_goes_on_with_the_same_bytes(assets: Path, shards: list[Path], tmp_path: Path) -> None:
