@@ -115,7 +115,7 @@ class Augmenter:
         return x if halvings == 0 else F.interpolate(x, size=self.size, mode="bilinear", align_corners=False)
 
     def _light(self, x: Tensor, draw: Draw) -> Tensor:
-        """Mid-tones, then exposure, contrast, haze, saturation and the cast of a lamp, a dusk or a bad white balance.
+        """Mid-tones, exposure, contrast, haze, shadows lost to black, saturation, and the cast of a lamp or of dusk.
 
         All but the mid-tones are linear in RGB, so they are one 3 x 3 matrix and an offset per tracklet.
         """
@@ -126,12 +126,16 @@ class Augmenter:
         saturation = (1.0 + s.saturation * draw.signed())[..., None]
         contrast = (1.0 + s.contrast * draw.signed())[..., None]
         haze = torch.where(draw.uniform() < s.haze_chance, s.haze * draw.uniform(), torch.zeros_like(warmth))[..., None]
+        crush = torch.where(draw.uniform() < s.crush_chance, s.crush * draw.uniform(), torch.zeros_like(warmth))[
+            ..., None
+        ]
         luma = x.new_tensor([0.299, 0.587, 0.114])
         matrix = saturation * torch.eye(3, device=x.device) + (1.0 - saturation) * luma
         matrix = matrix * gains[:, None, :]
         mean = (matrix @ x.mean(dim=(1, 3, 4))[..., None]).mean(dim=1, keepdim=True)
         offset = mean * (1.0 - contrast) * (1.0 - haze) + 0.75 * haze
-        matrix = matrix * contrast * (1.0 - haze)
+        matrix = matrix * contrast * (1.0 - haze) / (1.0 - crush)
+        offset = (offset - crush) / (1.0 - crush)
         planes = x.movedim(2, 1).flatten(2)
         return torch.baddbmm(offset, matrix, planes).view(len(x), 3, -1, *self.size).movedim(1, 2)
 

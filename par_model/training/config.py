@@ -72,9 +72,9 @@ class Augmentation(Settings):
     """Strengths of the random changes (see par_model.training.augment).
 
     scale, shift, aspect, rotation: another box round the same person, in fractions of the box and degrees;
-    frame_shift: what of it differs between the frames. gamma, exposure, temperature, tint: natural
-    logarithms. *_chance: probabilities. independent_frames: the published augmentation instead, a border of
-    `shift_pixels`, random crop and mirroring per frame.
+    frame_shift: what of it differs between the frames. gamma, exposure, temperature, tint: natural logarithms.
+    crush: up to this brightness all turns black. *_chance: probabilities. independent_frames: the published
+    augmentation instead, a border of `shift_pixels`, random crop and mirroring per frame.
     """
 
     flip: float = 0.5
@@ -93,6 +93,8 @@ class Augmentation(Settings):
     contrast: float = 0.3
     haze_chance: float = 0.2
     haze: float = 0.3
+    crush_chance: float = 0.25
+    crush: float = 0.16
     blur_chance: float = 0.2
     blur: float = 1.2
     noise: float = 0.04

@@ -220,12 +220,25 @@ def test_augmentation_is_one_draw_a_tracklet_and_repeats_with_its_seed() -> None
     assert not torch.equal(first, augment(still, torch.Generator().manual_seed(4)))
 
 
+def test_lost_shadows_turn_black_and_leave_white_alone() -> None:
+    pictures = torch.zeros((8, 2, 3, 48, 24), dtype=torch.uint8)
+    pictures[:, :, :, :16], pictures[:, :, :, 32:] = 5, 255
+    dull = dict.fromkeys(
+        ("flip", "scale", "shift", "frame_shift", "aspect", "rotation", "gamma", "exposure", "temperature", "tint",
+         "saturation", "contrast", "noise", "low_resolution", "haze_chance", "blur_chance", "erase_chance"), 0.0,
+    )  # fmt: skip
+    augment = Augmenter(Augmentation(**dull, crush_chance=1.0, crush=0.5), (48, 24))
+    changed = augment(pictures, torch.Generator().manual_seed(0))
+    assert (changed[:, :, :, :15] == 0).float().mean() > 0.8
+    assert torch.allclose(changed[:, :, :, 33:], torch.ones(()))
+
+
 def test_part_maps_are_cut_like_their_pictures() -> None:
     maps = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (8, 2, 4, 2), dtype=np.uint8))
     maps = maps.repeat_interleave(12, dim=2).repeat_interleave(12, dim=3)
     pictures = (255 * maps)[:, :, None].expand(-1, -1, 3, -1, -1).contiguous()
     dull = dict.fromkeys(("gamma", "exposure", "temperature", "tint", "saturation", "contrast", "noise"), 0.0)
-    never = dict.fromkeys(("low_resolution", "haze_chance", "blur_chance", "erase_chance"), 0.0)
+    never = dict.fromkeys(("low_resolution", "haze_chance", "crush_chance", "blur_chance", "erase_chance"), 0.0)
     augment = Augmenter(Augmentation(**dull, **never), (48, 24))
     changed, cut = augment.with_maps(pictures, maps, (48, 24), torch.Generator().manual_seed(0))
     assert cut.dtype == torch.uint8
