@@ -30,6 +30,7 @@ def print_tables(scores: Mapping[str, Any], console: Console) -> None:
     names = COLUMNS[scores["protocol"]]
     extra = ("answered", "right_when_answered", "calibration_error")
     title = f"{scores['protocol']} protocol, threshold: {scores['threshold']}, {scores['tracklets']} tracklets"
+    title += ", priors of the place it serves" if scores["priors"] else ", no priors"
     table = Table("group", "rows", *names, *extra, title=title)
     for group, row in scores["groups"].items():
         table.add_row(group, str(row["rows"]), *(f"{row[name]:.3f}" for name in (*names, *extra)))

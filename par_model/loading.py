@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from par_model.checkpoint import load, parse_header, read_header
 from par_model.config import ModelConfig
@@ -48,10 +49,10 @@ def load_runtime(
             raise CheckpointError(
                 f"{checkpoint} has no graphs beside it for {backend}; run tools/export_onnx.py {checkpoint} -o {folder}"
             )
-        return load_graphs(folder, device, backend, threads, storage, unproven, header.get("crc32"))
+        return load_graphs(folder, device, backend, threads, storage, unproven, header)
     if backend == "auto" and folder.is_dir() and torch_device(device) == "cpu":
         try:
-            return load_graphs(folder, "cpu", "auto", threads, storage, unproven, header.get("crc32"))
+            return load_graphs(folder, "cpu", "auto", threads, storage, unproven, header)
         except (CheckpointError, DeviceError, GraphError, ParityError) as error:
             log.warning("%s; PyTorch runs %s instead", error, checkpoint.name)
     model = load(checkpoint)
@@ -69,15 +70,16 @@ def load_graphs(
     threads: int | None,
     storage: Storage,
     unproven: bool,
-    crc32: str | None = None,
+    checkpoint: Mapping[str, Any] | None = None,
 ) -> tuple[Runtime, ModelConfig, Schema]:
-    """crc32: of the checkpoint that the graphs must come from, None for any."""
+    """checkpoint: header of the one that the graphs must come from, whose schema counts: it may be calibrated anew."""
     runtime = GraphRuntime.load(folder, device, backend, threads, storage)
     encoder, head = runtime.encoder, runtime.head
     if not unproven:
         check_parity(folder, f"{runtime.backend}-{runtime.device.partition(':')[0]}")
     header = parse_header(encoder.metadata, str(encoder.path))
-    if head.metadata.get("crc32") != header.get("crc32") or crc32 not in (None, header.get("crc32")):
+    wanted = checkpoint or header
+    if not head.metadata.get("crc32") == header.get("crc32") == wanted.get("crc32"):
         raise CheckpointError(f"{folder} holds graphs of other weights; run tools/export_onnx.py again")
-    config, schema = ModelConfig.from_dict(header["config"]), Schema.from_dict(header["schema"])
+    config, schema = ModelConfig.from_dict(header["config"]), Schema.from_dict(wanted["schema"])
     return runtime, config, schema

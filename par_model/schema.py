@@ -39,8 +39,9 @@ class Group:
     absent: what to say when the attribute of a binary group does not hold.
     sensitive: a personal trait that can be switched off.
     temperature: divides the logits (Guo et al. 2017).
-    prior: for each attribute the logarithm of how much commoner it is where the model runs than among the people it was
-    fitted on, added to the scaled logits (Saerens et al. 2002); none means as common.
+    prior: added to the scaled logits where attributes are not as common as among the people the model was fitted on
+    (Saerens et al. 2002): of a binary group the log ratio of the two odds, of a one-of group the log ratio of each
+    attribute's two shares, up to a constant.
     below, above: a binary group says `absent` under the one, the attribute over the other, and abstains between;
     a one-of group names its best attribute from `above` on.
     """

@@ -97,8 +97,7 @@ def generate_scene(
     partial = out / "street.partial.mp4"
     with _VideoWriter(partial, size, fps, bitrate) as writer:
         for frame in range(frames):
-            picture = _frame(renderer, scene, actors, frame, fps, truth, records)
-            writer.add(_grain(shrink(picture, size), noise))
+            writer.add(_frame(renderer, scene, actors, frame, fps, size, noise, truth, records))
             if progress:
                 progress(frame + 1, frames)
     os.replace(partial, video)
@@ -190,10 +189,12 @@ def _frame(
     actors: list[Actor],
     frame: int,
     fps: float,
+    size: tuple[int, int],
+    noise: np.random.Generator,
     truth: list[str],
     records: list[list[Record]],
 ) -> np.ndarray:
-    """Draw one frame at the drawing size and note the truth about it."""
+    """Draw one frame, note the truth about it and return it at `size`, width and height."""
     camera = scene.world.camera
     figures, boxes = [], []
     for number, actor in enumerate(actors):
@@ -204,6 +205,7 @@ def _frame(
     width, height = camera.size
     near = [k for k, b in enumerate(boxes) if b[2] > -100 and b[0] < width + 100 and b[3] > 0 and b[1] < height]
     picture, owners = renderer.draw(scene, [figures[k] for k in near], (0, 0, 1, 1), camera.size)
+    picture = _grain(shrink(picture, size), noise)
     for k in near:
         box = boxes[k]
         inside = np.clip(box, 0, [width, height, width, height])
@@ -216,11 +218,16 @@ def _frame(
         considered = int(visible >= CONSIDERED)
         truth.append(f"{frame + 1},{k + 1},{x:.2f},{y:.2f},{w:.2f},{h:.2f},{considered},1,{visible:.3f}\n")
         if visible >= 0.3:
-            x1, y1, x2, y2 = inside.round().astype(int)
-            part, owned = picture[y1:y2, x1:x2, ::-1], owners[y1:y2, x1:x2]
-            sight = look(np.ascontiguousarray(part), owned, k + 1, int(mine.sum()) / SUPERSAMPLING**2)
+            part, owned = _cut(picture, inside / SUPERSAMPLING), _cut(owners, inside)
+            covered = int((owned[..., 0] == k + 1).sum()) / SUPERSAMPLING**2
+            sight = look(np.ascontiguousarray(part[..., ::-1]), owned, k + 1, covered)
             records[k].append(_record(camera, actors[k], frame, sight))
     return picture
+
+
+def _cut(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
+    x1, y1, x2, y2 = box.round().astype(int)
+    return picture[y1:y2, x1:x2]
 
 
 def _silhouette(renderer: Renderer, scene: Scene, figure: Figure, box: np.ndarray) -> float:

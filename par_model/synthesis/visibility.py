@@ -72,7 +72,7 @@ def cells(owners: np.ndarray) -> np.ndarray:
 
 
 def contrast(colours: np.ndarray, mask: np.ndarray) -> float:
-    """How far a thing's colours lie from those two cells around it, averaged along its edge.
+    """How far a thing's colours lie from those two cells around it, the person's own or not, averaged along its edge.
 
     colours: (H, W, 3) float32 CIE L*a*b*; mask: (H, W) bool, the thing's cells.
     """
@@ -92,7 +92,8 @@ def contrast(colours: np.ndarray, mask: np.ndarray) -> float:
 def shown(seen: Sequence[Sight], frames: float) -> dict[str, bool | None]:
     """For each key of VISIBLE whether the pictures show it.
 
-    None where it, or what it would be, is too small to tell, hardly peeps out, or looks like what lies around it.
+    None where it, or what it would be, is too small to tell, looks like what lies around it, peeps out or shows too
+    briefly.
     frames: in how many of them a thing must show.
     """
     answers: dict[str, bool | None] = {}
@@ -105,7 +106,7 @@ def shown(seen: Sequence[Sight], frames: float) -> dict[str, bool | None]:
             clear = sum(s.shares[part] * s.pixels >= LEGIBLE and s.contrasts[part] >= DISTINCT for s in sights)
             answers[part] = True if clear >= frames else None
         else:
-            peeping = sum(sight.shares[part] >= HIDDEN for sight in seen)
+            peeps = sights or sum(sight.shares[part] >= HIDDEN for sight in seen) >= frames
             room = sum(THINGS[part] * sight.pixels >= LEGIBLE for sight in seen)
-            answers[part] = False if peeping < frames <= room else None
+            answers[part] = None if peeps or room < frames else False
     return answers

@@ -125,10 +125,7 @@ class Augmenter:
         gains = torch.exp(torch.cat([warmth, -tint, -warmth], dim=1) + s.exposure * draw.signed())
         saturation = (1.0 + s.saturation * draw.signed())[..., None]
         contrast = (1.0 + s.contrast * draw.signed())[..., None]
-        haze = torch.where(draw.uniform() < s.haze_chance, s.haze * draw.uniform(), torch.zeros_like(warmth))[..., None]
-        crush = torch.where(draw.uniform() < s.crush_chance, s.crush * draw.uniform(), torch.zeros_like(warmth))[
-            ..., None
-        ]
+        haze, crush = draw.sometimes(s.haze_chance, s.haze), draw.sometimes(s.crush_chance, s.crush)
         luma = x.new_tensor([0.299, 0.587, 0.114])
         matrix = saturation * torch.eye(3, device=x.device) + (1.0 - saturation) * luma
         matrix = matrix * gains[:, None, :]
@@ -194,6 +191,11 @@ class Draw:
         self.batch = batch
         self.frames = frames
         self.device = device
+
+    def sometimes(self, chance: float, most: float) -> Tensor:
+        """(B, 1, 1): up to `most` for the share `chance` of the tracklets, 0 for the others."""
+        strength = most * self.uniform()
+        return torch.where(self.uniform() < chance, strength, torch.zeros_like(strength))[..., None]
 
     def uniform(self, *, per_frame: bool = False) -> Tensor:
         """In [0, 1)."""

@@ -12,8 +12,8 @@ from torch import Tensor
 from par_model.errors import SchemaError
 from par_model.model import VTFPAR
 from par_model.schema import Calibration as GroupNumbers
-from par_model.schema import Group
-from par_model.training.config import Calibration
+from par_model.schema import Group, Schema
+from par_model.training.config import Calibration, Marginal
 
 
 def calibrate(model: VTFPAR, logits: np.ndarray, labels: np.ndarray, settings: Calibration) -> None:
@@ -21,9 +21,11 @@ def calibrate(model: VTFPAR, logits: np.ndarray, labels: np.ndarray, settings: C
 
     logits: (N, A) of the validation tracklets; labels: (N, A) of 0, 1 and 2 (unknown).
 
-    A binary group gets a slope and an offset (Platt 1999) under which its probability holds: the offset goes into the
-    head, the slope is the temperature. Its threshold is where F1 is best, but not under `settings.least`. A one-of
-    group gets a temperature. `settings.marginals` become the priors of the groups they name.
+    A binary group gets a slope and an offset (Platt 1999) under which its probability holds, a one-of group a
+    temperature and an offset a class (Alexandari et al. 2020): offsets go into the head, the slope is the temperature.
+    The threshold of a binary group is where F1 is best among these people, but not under `settings.least`.
+    `settings.marginals` become the priors of the groups they name. A group that no tracklet tells about keeps its
+    numbers.
     """
     numbers: dict[str, GroupNumbers] = {}
     offsets = np.zeros(logits.shape[1], dtype=np.float32)
@@ -33,7 +35,7 @@ def calibrate(model: VTFPAR, logits: np.ndarray, labels: np.ndarray, settings: C
         scores, wanted = logits[known, columns], labels[known, columns] == 1
         if not known.any() or not wanted.any() or (group.kind == "binary" and wanted.all()):
             continue
-        prior = prior_shift(group, wanted.mean(axis=0), settings.marginals.get(group.name))
+        prior = prior_shift(group, wanted, settings.marginals.get(group.name))
         if group.kind == "binary":
             temperature, offset = fit_platt(scores[:, 0], wanted[:, 0])
             offsets[columns.start] = offset
@@ -42,29 +44,42 @@ def calibrate(model: VTFPAR, logits: np.ndarray, labels: np.ndarray, settings: C
             below, above = max(0.02, threshold - settings.band), min(0.98, threshold + settings.band)
             numbers[group.name] = GroupNumbers(temperature, round(below, 4), round(above, 4), prior)
         else:
-            numbers[group.name] = GroupNumbers(fit_temperature(scores, wanted), 0.0, settings.one_of, prior)
+            temperature, offsets[columns] = fit_softmax(scores, wanted)
+            numbers[group.name] = GroupNumbers(temperature, 0.0, settings.one_of, prior)
     with torch.no_grad():
         model.head.norm.bias.add_(torch.from_numpy(offsets).to(model.head.norm.bias.device))
     model.schema = model.schema.calibrated(numbers)
 
 
-def prior_shift(group: Group, shares: np.ndarray, expected: float | Mapping[str, float] | None) -> tuple[float, ...]:
+def check_marginals(schema: Schema, marginals: Mapping[str, Marginal]) -> None:
+    """Raise SchemaError, one line, for marginals that name no group or word of the schema or leave words out."""
+    for name, expected in marginals.items():
+        group = schema[name]
+        words = {attribute.word for attribute in group.attributes}
+        if group.kind == "binary":
+            if not isinstance(expected, float):
+                raise SchemaError(f"{name!r} is binary: one share is expected")
+        elif not isinstance(expected, Mapping) or set(expected) != words:
+            raise SchemaError(f"{name!r} is one-of: a share for each of {', '.join(sorted(words))} is expected")
+        elif not 0.98 <= sum(expected.values()) <= 1.02:
+            raise SchemaError(f"the shares of {name!r} sum to {sum(expected.values()):.2f}; they must sum to 1")
+
+
+def prior_shift(group: Group, wanted: np.ndarray, expected: Marginal | None) -> tuple[float, ...]:
     """The group's prior (see Group) from how common its attributes are here and where the model will run.
 
-    shares: (K,) of the validation tracklets. expected: of a binary group the share that has the attribute, of a one-of
-    group a share for each of its words; None leaves it without a prior. Raises SchemaError for other words.
+    wanted: (N, K) bool, the validation tracklets' answers, counted with one more for each possible one. expected: see
+    `check_marginals`; None leaves the group without a prior.
     """
     if expected is None:
         return ()
-    if group.kind == "binary":
-        if not isinstance(expected, float):
-            raise SchemaError(f"marginals of {group.name!r}: one share is expected")
-        return (round(float(np.log(expected / (1 - expected)) - np.log(shares[0] / (1 - shares[0]))), 4),)
-    words = [attribute.word for attribute in group.attributes]
-    if not isinstance(expected, Mapping) or set(expected) != set(words):
-        raise SchemaError(f"marginals of {group.name!r}: a share for each of {', '.join(words)} is expected")
-    odds = np.log([expected[word] for word in words]) - np.log(np.maximum(shares, 1e-3))
-    return tuple(round(float(value), 4) for value in odds - odds.mean())
+    counts = wanted.sum(axis=0) + 1.0
+    if isinstance(expected, float):
+        odds = np.log([expected / (1.0 - expected)]) - np.log(counts / (len(wanted) + 2.0 - counts))
+    else:
+        odds = np.log([expected[attribute.word] for attribute in group.attributes]) - np.log(counts)
+        odds -= odds.mean()
+    return tuple(round(float(value), 4) for value in odds)
 
 
 def fit_platt(scores: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
@@ -81,12 +96,21 @@ def fit_platt(scores: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
     return _bounded(1.0 / float(numbers[0].detach().exp())), float(numbers[1].detach())
 
 
-def fit_temperature(scores: np.ndarray, wanted: np.ndarray) -> float:
-    """Temperature of a softmax (Guo et al. 2017). scores: (N, C); wanted: (N, C) one-hot."""
+def fit_softmax(scores: np.ndarray, wanted: np.ndarray) -> tuple[float, np.ndarray]:
+    """Temperature t and offsets o (C,), their sum 0, for which softmax((score + o) / t) fits best.
+
+    scores: (N, C); wanted: (N, C) one-hot. A weak pull to 0 holds the offsets of classes with few answers.
+    """
     x, y = torch.tensor(scores.astype(np.float64)), torch.tensor(wanted.argmax(axis=1))
-    number = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    _minimise(number, lambda: F.cross_entropy(x * number.exp(), y) + 1e-4 * number.square().sum())
-    return _bounded(1.0 / float(number.detach().exp()))
+    numbers = torch.zeros(1 + scores.shape[1], dtype=torch.float64, requires_grad=True)
+
+    def loss() -> Tensor:
+        slope, offsets = numbers[0].exp(), numbers[1:] - numbers[1:].mean()
+        return F.cross_entropy((x + offsets) * slope, y) + 1e-4 * numbers.square().sum()
+
+    _minimise(numbers, loss)
+    fitted = numbers.detach()
+    return _bounded(1.0 / float(fitted[0].exp())), (fitted[1:] - fitted[1:].mean()).numpy().astype(np.float32)
 
 
 def _bounded(temperature: float) -> float:
@@ -114,13 +138,3 @@ def best_threshold(probabilities: np.ndarray, positive: np.ndarray) -> float:
     last = probabilities[order[best]]
     following = probabilities[order[best + 1]] if best + 1 < len(order) else 0.0
     return float((last + following) / 2.0)
-
-
-def shares(model: VTFPAR, logits: np.ndarray) -> np.ndarray:
-    """Calibrated probabilities of all columns, those of a one-of group summing to 1. logits: (N, A)."""
-    schema = model.schema
-    p: np.ndarray = 1.0 / (1.0 + np.exp(-logits.astype(np.float64) / schema.temperatures))
-    result = np.empty_like(p)
-    for group in schema.groups:
-        result[:, schema.slices[group.name]] = schema.shares(p, group)[:, -len(group.attributes) :]
-    return result

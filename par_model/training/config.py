@@ -17,6 +17,7 @@ class ConfigError(ValueError):
 
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+Marginal = Share | dict[str, Share]
 
 
 class Settings(BaseModel):
@@ -170,7 +171,7 @@ class Calibration(Settings):
     nothing unlikely is claimed. one_of: the least probability at which a one-of group names its best attribute.
     """
 
-    marginals: dict[str, Share | dict[str, Share]] = {}
+    marginals: dict[str, Marginal] = {}
     band: Annotated[float, Field(ge=0.0, lt=0.4)] = 0.05
     least: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.4
     one_of: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.4

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from par_model.checkpoint import save
+from par_model.errors import SchemaError
 from par_model.schema import load_schema
-from par_model.training.calibrate import calibrate
-from par_model.training.config import Run
+from par_model.training.calibrate import calibrate, check_marginals
+from par_model.training.config import ConfigError, Run
 from par_model.training.pictures import PictureStore
 from par_model.training.report import Report
 from par_model.training.setup import build_model, cache_folder, choose_device, read_splits
@@ -52,6 +53,10 @@ def set_up(run: Run, report: Report) -> Bench:
     """Open the data, build the model, decode the pictures."""
     device = choose_device(run.device)
     schema = load_schema(run.attributes)
+    try:
+        check_marginals(schema, run.calibration.marginals)
+    except SchemaError as error:
+        raise ConfigError(f"calibration.marginals: {error}") from error
     splits = read_splits(run.data, schema)
     model = build_model(run, schema, splits.ratio).to(device)
     size = model.config.image_size

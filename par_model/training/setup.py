@@ -65,6 +65,7 @@ def build_model(run: Run, schema: Schema, ratio: Tensor) -> VTFPAR:
         model = load(settings.start)
         if model.schema.words != schema.words:
             raise ConfigError(f"model.start: {settings.start} has other attributes than {run.attributes!r}")
+        model.schema = schema  # what was fitted for the weights it starts from no longer holds
         return model
     sizes = dict(settings.sizes)
     for name in ("image_size", "taps", "targets"):

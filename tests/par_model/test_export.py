@@ -17,6 +17,7 @@ import par_model
 from par_model import VTFPAR, CheckpointError, ModelConfig, ParityError, Recognizer
 from par_model.export import export
 from par_model.parity import Parity, compare, prove, random_crops
+from par_model.schema import Calibration
 
 pytestmark = pytest.mark.slow  # the exporter takes ten seconds a graph
 BACKENDS = ["onnxruntime", *(["openvino"] if find_spec("openvino") else [])]
@@ -153,6 +154,16 @@ def test_graphs_of_other_weights_are_refused(copied: Path, small_model: VTFPAR) 
     with pytest.raises(CheckpointError, match="other weights"):
         Recognizer.load(copied, "cpu", backend="onnxruntime")
     assert Recognizer.load(copied, "cpu").backend == "torch"
+
+
+def test_a_checkpoint_that_was_calibrated_anew_keeps_its_graphs_and_rules_them(copied: Path) -> None:
+    model = par_model.load(copied)
+    model.schema = model.schema.calibrated({"hat": Calibration(1.5, 0.3, 0.4, (-1.0,))})
+    par_model.save(model, copied)
+    recognizer = Recognizer.load(copied, "cpu", backend="onnxruntime", without=["age"])
+    assert recognizer.schema["hat"].prior == (-1.0,)
+    assert recognizer.schema["hat"].temperature == 1.5
+    assert recognizer.schema.priors.shape == (len(recognizer.schema.words),)
 
 
 def test_a_wrong_graph_fails_the_gate(copied: Path, small_model: VTFPAR) -> None:

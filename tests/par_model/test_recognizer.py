@@ -44,14 +44,17 @@ def test_streaming_equals_the_whole_model(recognizer: Recognizer, small_model: V
         assert np.abs(row - whole(small_model, crops[window])).max() < 1e-5
 
 
-def test_probabilities_are_those_of_the_logits_at_the_groups_temperature(small_model: VTFPAR, checkpoint: Path) -> None:
-    small_model.schema = small_model.schema.calibrated({"pose": Calibration(2.0, 0.0, 0.5)})
+def test_probabilities_are_those_of_the_logits_at_the_groups_temperature_and_prior(
+    small_model: VTFPAR, checkpoint: Path
+) -> None:
+    calibration = {"pose": Calibration(2.0, 0.0, 0.5), "hat": Calibration(1.0, 0.4, 0.5, (-1.5,))}
+    small_model.schema = small_model.schema.calibrated(calibration)
     par_model.save(small_model, checkpoint)
     recognizer = Recognizer.load(checkpoint, "cpu")
+    hat = np.arange(43) == small_model.schema.words.index("hat")
     window = [recognizer.encode(random_crops(6))]
-    expected = 1 / (
-        1 + np.exp(-recognizer.logits(window)[0] / np.where(np.isin(np.arange(43), range(9, 15)), 2.0, 1.0))
-    )
+    scaled = recognizer.logits(window)[0] / np.where(np.isin(np.arange(43), range(9, 15)), 2.0, 1.0) - 1.5 * hat
+    expected = 1 / (1 + np.exp(-scaled))
     probabilities = recognizer.recognize(window)
     assert probabilities.shape == (1, 43)
     assert probabilities.dtype == np.float32

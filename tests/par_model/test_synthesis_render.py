@@ -99,15 +99,20 @@ def test_a_tracklet_is_six_small_pictures_and_a_label(shards: list[Path]) -> Non
 
 
 def test_only_what_shows_is_labelled(shards: list[Path]) -> None:
+    answers = set()
     for shard in shards:
         for name, content in members(shard).items():
             if not name.endswith(".json"):
                 continue
             label = json.loads(content)
             for thing in ("backpack", "shoulder bag", "hand bag"):
+                answers.add(label["attributes"][thing])
+                if label["attributes"][thing] is False:
+                    assert sum(frame[thing] > 0.004 for frame in label["visible"]) < 2
                 frames = zip(label["pixels"], label["visible"], label["contrast"], strict=True)
                 clear = sum(v[thing] * pixels >= 29 and c[thing] >= 11.9 for pixels, v, c in frames)
                 assert not label["attributes"][thing] or (label["worn"][thing] and clear >= 2)
+    assert answers >= {True, False}
 
 
 def test_a_stopped_generation_goes_on_with_the_same_bytes(assets: Path, shards: list[Path], tmp_path: Path) -> None:

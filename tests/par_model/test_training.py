@@ -16,13 +16,12 @@ import torch
 from par_model import load
 from par_model.datasets import DatasetError, Picture, open_dataset
 from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, decode_maps, encode_maps
-from par_model.errors import SchemaError
 from par_model.losses import weighted_bce
 from par_model.schema import Calibration, load_schema
 from par_model.training import ConfigError, Report, Run, load_run, train
 from par_model.training.augment import Augmenter, plain
 from par_model.training.batches import Batches
-from par_model.training.calibrate import best_threshold, fit_platt, fit_temperature, prior_shift
+from par_model.training.calibrate import best_threshold, fit_platt, fit_softmax, prior_shift
 from par_model.training.config import Augmentation, Loss
 from par_model.training.objective import Objective, part_weights
 from par_model.training.pictures import PictureStore
@@ -143,7 +142,7 @@ def test_a_run_killed_in_every_stage_ends_with_the_weights_of_one_left_alone(peo
 @pytest.mark.slow
 def test_training_learns_what_is_there_and_leaves_the_frozen_tower_alone(people: Path, tmp_path: Path) -> None:
     run = tiny_run(people, tmp_path)
-    stages = [stage.model_copy(update={"epochs": epochs}) for stage, epochs in zip(run.stages, (12, 12))]
+    stages = [stage.model_copy(update={"epochs": epochs}) for stage, epochs in zip(run.stages, (20, 20))]
     path = train(run.model_copy(update={"stages": stages}), report=Report(tmp_path, quiet=True))
     model = load(path)
     last = model.metadata["training"]["log"][0]  # type: ignore[index]
@@ -357,21 +356,37 @@ def test_rarer_positives_where_the_model_runs_lower_its_probabilities() -> None:
 
     hats(0.4)  # as the log-odds of two normals: 4 / 3 of the score, and the log-odds of the shares
     offset = np.float32(np.log(0.4 / 0.6) * 0.75)
-    prior = prior_shift(mars["hat"], np.array([0.4]), 0.05)
+    prior = prior_shift(mars["hat"], np.arange(40000)[:, None] < 16000, 0.05)
     fitted = mars.calibrated({"hat": Calibration(0.75, 0.4, 0.5, prior)})
     assert fitted.probabilities(hats(0.05) + offset)[:, column].mean() == pytest.approx(0.05, abs=0.005)
     assert fitted.without_priors().probabilities(hats(0.4) + offset)[:, column].mean() == pytest.approx(0.4, abs=0.01)
 
 
 def test_the_prior_of_a_one_of_group_names_every_word() -> None:
-    age = load_schema("mars")["age"]
-    prior = prior_shift(age, np.full(4, 0.25), {"young": 0.1, "teenager": 0.1, "adult": 0.7, "old": 0.1})
+    mars = load_schema("mars")
+    ages = {"young": 0.1, "teenager": 0.1, "adult": 0.7, "old": 0.1}
+    prior = prior_shift(mars["age"], np.eye(4, dtype=bool).repeat(30, axis=0), ages)
     assert prior[2] - prior[0] == pytest.approx(np.log(7), abs=1e-3)
-    assert prior_shift(age, np.full(4, 0.25), None) == ()
-    with pytest.raises(SchemaError, match="a share for each of young, teenager, adult, old"):
-        prior_shift(age, np.full(4, 0.25), {"young": 0.1, "adults": 0.9})
-    with pytest.raises(SchemaError, match="one share is expected"):
-        prior_shift(load_schema("mars")["hat"], np.array([0.3]), {"hat": 0.1})
+    assert prior_shift(mars["age"], np.eye(4, dtype=bool), None) == ()
+    unseen = prior_shift(mars["age"], np.eye(4, dtype=bool)[[0, 1, 3]].repeat(30, axis=0), ages)
+    assert unseen[2] - unseen[0] == pytest.approx(np.log(7 * 31), abs=1e-3), "no more than one answer could have shown"
+
+
+@pytest.mark.parametrize(
+    ("marginals", "complaint"),
+    [
+        ({"age": {"young": 0.1, "adults": 0.9}}, "a share for each of adult, old, teenager, young"),
+        ({"age": {"young": 0.1, "teenager": 0.1, "adult": 0.07, "old": 0.1}}, "sum to 0.37"),
+        ({"hat": {"hat": 0.1}}, "one share is expected"),
+        ({"backpak": 0.2}, "did you mean 'backpack'"),
+    ],
+)
+def test_impossible_marginals_are_refused_before_any_training(
+    people: Path, tmp_path: Path, marginals: dict[str, Any], complaint: str
+) -> None:
+    stage = {"name": "side", "learns": "side", "epochs": 1}
+    with pytest.raises(ConfigError, match=complaint):
+        train(tiny_run(people, tmp_path, stages=[stage], calibration={"marginals": marginals}))
 
 
 def test_the_threshold_is_where_f1_is_best() -> None:
@@ -388,16 +403,22 @@ def test_no_binary_threshold_lies_under_the_least_that_is_allowed(people: Path, 
         run = tiny_run(people, tmp_path, stages=[stage], calibration={"least": least, "marginals": {"hat": 0.05}})
         group = load(train(run, report=report)).schema["hat"]
         thresholds.append((group.below + group.above) / 2)
-    assert thresholds[0] < 0.7, "a model that has learnt nothing calls everybody hatted to find the few"
+        labels = open_dataset(run.data.validation, load_schema("mars")).labels[:, MARS.slices["hat"]]
+        share = ((labels == 1).sum() + 1) / ((labels <= 1).sum() + 2)
+        assert group.prior == pytest.approx((np.log(0.05 / 0.95) - np.log(share / (1 - share)),), abs=1e-3)
+    assert thresholds[0] < 0.7
     assert thresholds[1] == pytest.approx(0.7, abs=1e-3)
 
 
-def test_temperature_of_an_overconfident_softmax_is_above_one() -> None:
+def test_an_overconfident_softmax_that_favours_a_class_is_put_right() -> None:
     generator = np.random.default_rng(0)
     scores = generator.normal(size=(4000, 5))
     p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     wanted = np.eye(5)[[generator.choice(5, p=row) for row in p]]
-    assert fit_temperature(3.0 * scores, wanted) == pytest.approx(3.0, rel=0.1)
+    bias = np.array([2.0, -0.5, -0.5, -0.5, -0.5])
+    temperature, offsets = fit_softmax(3.0 * scores + bias, wanted)
+    assert temperature == pytest.approx(3.0, rel=0.1)
+    assert offsets == pytest.approx(-bias, abs=0.3)
 
 
 def test_averaged_weights_follow_quickly_at_first_and_slowly_later() -> None:
