@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from par_model.checkpoint import load, parse_header, read_header
 from par_model.config import ModelConfig
-from par_model.errors import CheckpointError, ParityError
+from par_model.errors import CheckpointError, ParityError, SchemaError
 from par_model.graph import Backend as GraphBackend
 from par_model.graph import DeviceError, GraphError
 from par_model.parity import check_parity
@@ -53,7 +53,7 @@ def load_runtime(
     if backend == "auto" and folder.is_dir() and torch_device(device) == "cpu":
         try:
             return load_graphs(folder, "cpu", "auto", threads, storage, unproven, header)
-        except (CheckpointError, DeviceError, GraphError, ParityError) as error:
+        except (CheckpointError, DeviceError, GraphError, ParityError, SchemaError) as error:
             log.warning("%s; PyTorch runs %s instead", error, checkpoint.name)
     model = load(checkpoint)
     if threads is not None and torch_device(device) == "cpu":
@@ -72,7 +72,9 @@ def load_graphs(
     unproven: bool,
     checkpoint: Mapping[str, Any] | None = None,
 ) -> tuple[Runtime, ModelConfig, Schema]:
-    """checkpoint: header of the one that the graphs must come from, whose schema counts: it may be calibrated anew."""
+    """checkpoint: header of the one that the graphs must come from; its schema counts, as its thresholds and priors may
+    have been fitted anew.
+    """
     runtime = GraphRuntime.load(folder, device, backend, threads, storage)
     encoder, head = runtime.encoder, runtime.head
     if not unproven:
@@ -81,5 +83,10 @@ def load_graphs(
     wanted = checkpoint or header
     if not head.metadata.get("crc32") == header.get("crc32") == wanted.get("crc32"):
         raise CheckpointError(f"{folder} holds graphs of other weights; run tools/export_onnx.py again")
-    config, schema = ModelConfig.from_dict(header["config"]), Schema.from_dict(wanted["schema"])
+    config, schema = ModelConfig.from_dict(header["config"]), Schema.from_dict(header["schema"])
+    if checkpoint is not None:
+        asked = Schema.from_dict(checkpoint["schema"])
+        if asked.words != schema.words:
+            raise CheckpointError(f"{folder} holds graphs for other attributes; run tools/export_onnx.py again")
+        schema = asked
     return runtime, config, schema

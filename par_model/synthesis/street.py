@@ -218,7 +218,8 @@ def _frame(
         considered = int(visible >= CONSIDERED)
         truth.append(f"{frame + 1},{k + 1},{x:.2f},{y:.2f},{w:.2f},{h:.2f},{considered},1,{visible:.3f}\n")
         if visible >= 0.3:
-            part, owned = _cut(picture, inside / SUPERSAMPLING), _cut(owners, inside)
+            cut = (inside / SUPERSAMPLING).round()
+            part, owned = _cut(picture, cut), _cut(owners, cut * SUPERSAMPLING)
             covered = int((owned[..., 0] == k + 1).sum()) / SUPERSAMPLING**2
             sight = look(np.ascontiguousarray(part[..., ::-1]), owned, k + 1, covered)
             records[k].append(_record(camera, actors[k], frame, sight))

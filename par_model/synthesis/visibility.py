@@ -92,9 +92,9 @@ def contrast(colours: np.ndarray, mask: np.ndarray) -> float:
 def shown(seen: Sequence[Sight], frames: float) -> dict[str, bool | None]:
     """For each key of VISIBLE whether the pictures show it.
 
-    None where it, or what it would be, is too small to tell, looks like what lies around it, peeps out or shows too
-    briefly.
-    frames: in how many of them a thing must show.
+    frames: in how many of them a thing must show. A small thing is not there where it reaches its share in none and
+    HIDDEN in fewer than that, though there was room for it; None where it, or what it would be, is too small to tell,
+    looks like what lies around it, peeps out or shows too briefly.
     """
     answers: dict[str, bool | None] = {}
     for part, share in VISIBLE.items():

@@ -1,4 +1,4 @@
-"""Temperatures and thresholds, fitted on tracklets the model has not learnt from."""
+"""Temperatures, offsets, thresholds and priors, fitted on tracklets the model has not learnt from."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from par_model.training.config import Calibration, Marginal
 
 
 def calibrate(model: VTFPAR, logits: np.ndarray, labels: np.ndarray, settings: Calibration) -> None:
-    """Fit the model's schema and shift the logits of binary groups in place.
+    """Fit the model's schema and shift its logits in place.
 
     logits: (N, A) of the validation tracklets; labels: (N, A) of 0, 1 and 2 (unknown).
 
     A binary group gets a slope and an offset (Platt 1999) under which its probability holds, a one-of group a
     temperature and an offset a class (Alexandari et al. 2020): offsets go into the head, the slope is the temperature.
     The threshold of a binary group is where F1 is best among these people, but not under `settings.least`.
-    `settings.marginals` become the priors of the groups they name. A group that no tracklet tells about keeps its
-    numbers.
+    `settings.marginals` become the priors of the groups they name. A group to which the tracklets give one answer or
+    none keeps its numbers.
     """
     numbers: dict[str, GroupNumbers] = {}
     offsets = np.zeros(logits.shape[1], dtype=np.float32)
@@ -33,7 +33,7 @@ def calibrate(model: VTFPAR, logits: np.ndarray, labels: np.ndarray, settings: C
         columns = model.schema.slices[group.name]
         known = (labels[:, columns] <= 1).all(axis=1)
         scores, wanted = logits[known, columns], labels[known, columns] == 1
-        if not known.any() or not wanted.any() or (group.kind == "binary" and wanted.all()):
+        if not answered_twice(wanted):
             continue
         prior = prior_shift(group, wanted, settings.marginals.get(group.name))
         if group.kind == "binary":
@@ -49,6 +49,11 @@ def calibrate(model: VTFPAR, logits: np.ndarray, labels: np.ndarray, settings: C
     with torch.no_grad():
         model.head.norm.bias.add_(torch.from_numpy(offsets).to(model.head.norm.bias.device))
     model.schema = model.schema.calibrated(numbers)
+
+
+def answered_twice(wanted: np.ndarray) -> bool:
+    """Whether rows (N, K) of known answers, bool, hold two different ones at least."""
+    return bool((wanted != wanted[:1]).any())
 
 
 def check_marginals(schema: Schema, marginals: Mapping[str, Marginal]) -> None:
@@ -99,14 +104,15 @@ def fit_platt(scores: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
 def fit_softmax(scores: np.ndarray, wanted: np.ndarray) -> tuple[float, np.ndarray]:
     """Temperature t and offsets o (C,), their sum 0, for which softmax((score + o) / t) fits best.
 
-    scores: (N, C); wanted: (N, C) one-hot. A weak pull to 0 holds the offsets of classes with few answers.
+    scores: (N, C); wanted: (N, C) one-hot. A weak pull, that of a normal prior of deviation 3, holds the offsets of
+    classes with few answers.
     """
     x, y = torch.tensor(scores.astype(np.float64)), torch.tensor(wanted.argmax(axis=1))
     numbers = torch.zeros(1 + scores.shape[1], dtype=torch.float64, requires_grad=True)
 
     def loss() -> Tensor:
         slope, offsets = numbers[0].exp(), numbers[1:] - numbers[1:].mean()
-        return F.cross_entropy((x + offsets) * slope, y) + 1e-4 * numbers.square().sum()
+        return F.cross_entropy((x + offsets) * slope, y) + numbers.square().sum() / (18.0 * len(x))
 
     _minimise(numbers, loss)
     fitted = numbers.detach()

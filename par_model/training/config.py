@@ -162,7 +162,7 @@ class Stage(Settings):
 
 
 class Calibration(Settings):
-    """How temperature and thresholds are fitted on the validation tracklets once training is over.
+    """How temperatures, offsets, thresholds and priors are fitted on the validation tracklets once training is over.
 
     marginals: how common a group's attributes are expected to be where the model will run, a share for a binary group,
     one for each word of a one-of group; they become its prior. Generated people carry bags and hats far more often than

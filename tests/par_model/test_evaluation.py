@@ -125,4 +125,6 @@ def test_the_tool_scores_the_weights_that_ship_on_a_users_folder(tmp_path: Path)
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert "label without tracklet: 1" in done.stdout
-    assert json.loads((tmp_path / "out" / "scores.json").read_text())["tracklets"] == 2
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert scores["tracklets"] == 2
+    assert scores["priors"], "real people are judged as the pipeline serves them"

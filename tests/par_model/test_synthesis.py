@@ -75,8 +75,12 @@ def test_a_hat_must_be_clear_in_the_frames_that_show_it() -> None:
 
 
 def test_a_hat_that_shows_too_briefly_is_neither_there_nor_not() -> None:
-    clear, hidden, edge = sight(0.05, 9000.0, 30.0), sight(0.0, 9000.0, 0.0), sight(0.006, 9000.0, 0.0)
+    clear, hidden = sight(0.05, 9000.0, 30.0), sight(0.0, 9000.0, 0.0)
     assert visibility.shown([clear, *[hidden] * 5], 2)["hat"] is None
+
+
+def test_a_hat_of_which_one_frame_shows_an_edge_is_not_there() -> None:
+    edge, hidden = sight(0.006, 9000.0, 0.0), sight(0.0, 9000.0, 0.0)
     assert visibility.shown([edge, *[hidden] * 5], 2)["hat"] is False
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from par_model.schema import load_schema
 from par_model.synthesis import generate_scene, generate_tracklets, write_card
+from par_model.synthesis.visibility import VISIBLE
 
 # The first run on a machine bakes the bodies, which takes a minute.
 pytestmark = pytest.mark.slow
@@ -109,6 +110,7 @@ def test_only_what_shows_is_labelled(shards: list[Path]) -> None:
                 answers.add(label["attributes"][thing])
                 if label["attributes"][thing] is False:
                     assert sum(frame[thing] > 0.004 for frame in label["visible"]) < 2
+                    assert all(frame[thing] < VISIBLE[thing] + 1e-4 for frame in label["visible"])
                 frames = zip(label["pixels"], label["visible"], label["contrast"], strict=True)
                 clear = sum(v[thing] * pixels >= 29 and c[thing] >= 11.9 for pixels, v, c in frames)
                 assert not label["attributes"][thing] or (label["worn"][thing] and clear >= 2)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from par_model import load
+from par_model import load, save
 from par_model.datasets import DatasetError, Picture, open_dataset
 from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, decode_maps, encode_maps
 from par_model.losses import weighted_bce
@@ -386,7 +386,20 @@ def test_impossible_marginals_are_refused_before_any_training(
 ) -> None:
     stage = {"name": "side", "learns": "side", "epochs": 1}
     with pytest.raises(ConfigError, match=complaint):
-        train(tiny_run(people, tmp_path, stages=[stage], calibration={"marginals": marginals}))
+        train(tiny_run(people, tmp_path / "run", stages=[stage], calibration={"marginals": marginals}))
+    assert not (tmp_path / "run" / "state.pt").exists()
+
+
+def test_a_group_with_one_answer_keeps_the_numbers_it_had(people: Path, tmp_path: Path) -> None:
+    report = Report(tmp_path, quiet=True)
+    stage = {"name": "side", "learns": "side", "epochs": 1, "batch": 32}
+    first = load(train(tiny_run(people, tmp_path / "first", stages=[stage]), report=report))
+    first.schema = first.schema.calibrated({"motion": Calibration(1.7, 0.0, 0.5, (1.0, 0.0, 0.0, 0.0, -1.0))})
+    save(first, tmp_path / "start.safetensors")
+    start = {"start": str(tmp_path / "start.safetensors")}
+    again = load(train(tiny_run(people, tmp_path / "again", stages=[stage], model=start), report=report))
+    assert again.schema["motion"] == first.schema["motion"], "everybody walks"
+    assert again.schema["top color"].temperature != first.schema["top color"].temperature
 
 
 def test_the_threshold_is_where_f1_is_best() -> None:
