@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -206,6 +207,7 @@ def test_smaller_graphs_hold_their_gate(small_model: VTFPAR, shared: Path, tmp_p
 
 
 def test_graphs_hold_no_path_of_the_machine_that_wrote_them() -> None:
+    """Neither a folder nor a source file; a bare `.py` can turn up among 13 MB of weights by chance."""
     folder = Path(par_model.__file__).parent / "weights" / "default"
     for path in folder.glob("*.onnx"):
-        assert b".py" not in path.read_bytes(), path
+        assert not re.search(rb"[\w/]{6}\.py\b|/(home|root|work|tmp|usr)/\w{3}", path.read_bytes()), path
