@@ -115,7 +115,7 @@ class Augmenter:
         return x if halvings == 0 else F.interpolate(x, size=self.size, mode="bilinear", align_corners=False)
 
     def _light(self, x: Tensor, draw: Draw) -> Tensor:
-        """Mid-tones, exposure, contrast, haze, shadows lost to black, saturation, and the cast of a lamp or of dusk.
+        """Mid-tones, exposure, contrast, haze, shadows tinted or lost, saturation, and the cast of a lamp or of dusk.
 
         All but the mid-tones are linear in RGB, so they are one 3 x 3 matrix and an offset per tracklet.
         """
@@ -132,7 +132,8 @@ class Augmenter:
         mean = (matrix @ x.mean(dim=(1, 3, 4))[..., None]).mean(dim=1, keepdim=True)
         offset = mean * (1.0 - contrast) * (1.0 - haze) + 0.75 * haze
         matrix = matrix * contrast * (1.0 - haze) / (1.0 - crush)
-        offset = (offset - crush) / (1.0 - crush)
+        shadows = s.shadows * torch.cat([draw.signed() for _ in range(3)], dim=1)[..., None]
+        offset = (offset - crush) / (1.0 - crush) + shadows
         planes = x.movedim(2, 1).flatten(2)
         return torch.baddbmm(offset, matrix, planes).view(len(x), 3, -1, *self.size).movedim(1, 2)
 

@@ -74,8 +74,9 @@ class Augmentation(Settings):
 
     scale, shift, aspect, rotation: another box round the same person, in fractions of the box and degrees;
     frame_shift: what of it differs between the frames. gamma, exposure, temperature, tint: natural logarithms.
-    crush: up to this brightness all turns black. *_chance: probabilities. independent_frames: the published
-    augmentation instead, a border of `shift_pixels`, random crop and mirroring per frame.
+    crush: up to this brightness all turns black. shadows: what a channel is brighter or darker throughout, as where
+    black levels are badly set. *_chance: probabilities. independent_frames: the published augmentation instead, a
+    border of `shift_pixels`, random crop and mirroring per frame.
     """
 
     flip: float = 0.5
@@ -96,6 +97,7 @@ class Augmentation(Settings):
     haze: float = 0.3
     crush_chance: float = 0.25
     crush: float = 0.16
+    shadows: float = 0.05
     blur_chance: float = 0.2
     blur: float = 1.2
     noise: float = 0.04

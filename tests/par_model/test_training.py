@@ -224,7 +224,8 @@ def test_lost_shadows_turn_black_and_leave_white_alone() -> None:
     pictures[:, :, :, :16], pictures[:, :, :, 32:] = 5, 255
     dull = dict.fromkeys(
         ("flip", "scale", "shift", "frame_shift", "aspect", "rotation", "gamma", "exposure", "temperature", "tint",
-         "saturation", "contrast", "noise", "low_resolution", "haze_chance", "blur_chance", "erase_chance"), 0.0,
+         "saturation", "contrast", "shadows", "noise", "low_resolution", "haze_chance", "blur_chance", "erase_chance"),
+        0.0,
     )  # fmt: skip
     augment = Augmenter(Augmentation(**dull, crush_chance=1.0, crush=0.5), (48, 24))
     changed = augment(pictures, torch.Generator().manual_seed(0))
@@ -236,7 +237,9 @@ def test_part_maps_are_cut_like_their_pictures() -> None:
     maps = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (8, 2, 4, 2), dtype=np.uint8))
     maps = maps.repeat_interleave(12, dim=2).repeat_interleave(12, dim=3)
     pictures = (255 * maps)[:, :, None].expand(-1, -1, 3, -1, -1).contiguous()
-    dull = dict.fromkeys(("gamma", "exposure", "temperature", "tint", "saturation", "contrast", "noise"), 0.0)
+    dull = dict.fromkeys(
+        ("gamma", "exposure", "temperature", "tint", "saturation", "contrast", "shadows", "noise"), 0.0
+    )
     never = dict.fromkeys(("low_resolution", "haze_chance", "crush_chance", "blur_chance", "erase_chance"), 0.0)
     augment = Augmenter(Augmentation(**dull, **never), (48, 24))
     changed, cut = augment.with_maps(pictures, maps, (48, 24), torch.Generator().manual_seed(0))
