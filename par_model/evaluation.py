@@ -27,7 +27,7 @@ COLUMNS: dict[Protocol, tuple[str, ...]] = {
 class Predictions:
     """probabilities: (N, A), those of a one-of group summing to 1; labels: (N, A) of 0, 1 and 2 (unknown).
 
-    crops: for each row one BGR picture, to show; priors: whether the probabilities hold with the schema's priors.
+    crops: for each row one BGR picture, to show; schema: without priors where the probabilities hold without them.
     """
 
     schema: Schema
@@ -35,7 +35,6 @@ class Predictions:
     probabilities: np.ndarray
     labels: np.ndarray
     crops: list[np.ndarray]
-    priors: bool = False
 
 
 def predict(
@@ -51,7 +50,6 @@ def predict(
     priors: expect attributes to be as common as where the model serves, or as among the people it was fitted on.
     A picture that cannot be decoded is left out and counted as a problem; a tracklet without any is left out.
     """
-    priors = priors and bool(recognizer.schema.priors.any())
     schema = recognizer.schema if priors else recognizer.schema.without_priors()
     kept: list[int] = []
     parts: list[np.ndarray] = []
@@ -76,7 +74,7 @@ def predict(
     )
     columns = tracklets.schema.columns(schema)
     labels = tracklets.labels[kept][:, columns]
-    return Predictions(schema, [tracklets.tracklets[place].key for place in kept], shares, labels, crops, priors)
+    return Predictions(schema, [tracklets.tracklets[place].key for place in kept], shares, labels, crops)
 
 
 def _decode(key: str, pictures: Sequence[Any], problems: Problems) -> list[np.ndarray]:
@@ -153,7 +151,7 @@ def evaluate(
     return {
         "protocol": protocol,
         "threshold": "checkpoint" if fixed_threshold is None else fixed_threshold,
-        "priors": predictions.priors,
+        "priors": bool(schema.priors.any()),
         "tracklets": len(predictions.keys),
         "mean": means,
         "groups": groups,

@@ -83,10 +83,7 @@ def load_graphs(
     wanted = checkpoint or header
     if not head.metadata.get("crc32") == header.get("crc32") == wanted.get("crc32"):
         raise CheckpointError(f"{folder} holds graphs of other weights; run tools/export_onnx.py again")
-    config, schema = ModelConfig.from_dict(header["config"]), Schema.from_dict(header["schema"])
-    if checkpoint is not None:
-        asked = Schema.from_dict(checkpoint["schema"])
-        if asked.words != schema.words:
-            raise CheckpointError(f"{folder} holds graphs for other attributes; run tools/export_onnx.py again")
-        schema = asked
+    config, schema = ModelConfig.from_dict(header["config"]), Schema.from_dict(wanted["schema"])
+    if schema.words != Schema.from_dict(header["schema"]).words:
+        raise CheckpointError(f"{folder} holds graphs for other attributes; run tools/export_onnx.py again")
     return runtime, config, schema

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from par_model.datasets.tracklets import decode_image
+
 
 @dataclass(frozen=True)
 class Sensor:
@@ -78,7 +80,7 @@ def expose(picture: np.ndarray, sensor: Sensor, rng: np.random.Generator) -> np.
         image = image + rng.normal(0, sensor.noise * 0.4, image.shape)
     small = np.clip(image, 0, 255).astype(np.uint8)
     _, stored = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, sensor.quality])
-    return np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+    return decode(bytes(stored))[..., ::-1]
 
 
 def shrink(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -97,3 +99,12 @@ def encode(picture: np.ndarray, size: tuple[int, int], quality: int, smooth: boo
     stretched = cv2.resize(picture, size, interpolation=way)
     _, stored = cv2.imencode(".jpg", stretched[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return bytes(stored)
+
+
+def decode(jpeg: bytes) -> np.ndarray:
+    """The picture, (H, W, 3) uint8 BGR, that `encode` stored."""
+    import cv2
+
+    picture = decode_image(jpeg, cv2.IMREAD_COLOR)
+    assert picture is not None
+    return picture

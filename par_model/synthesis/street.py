@@ -220,8 +220,8 @@ def _frame(
         if visible >= 0.3:
             cut = (inside / SUPERSAMPLING).round()
             part, owned = _cut(picture, cut), _cut(owners, cut * SUPERSAMPLING)
-            covered = int((owned[..., 0] == k + 1).sum()) / SUPERSAMPLING**2
-            sight = look(np.ascontiguousarray(part[..., ::-1]), owned, k + 1, covered)
+            area = owned[..., 0].size / SUPERSAMPLING**2
+            sight = look(np.ascontiguousarray(part[..., ::-1]), owned, k + 1, area)
             records[k].append(_record(camera, actors[k], frame, sight))
     return picture
 

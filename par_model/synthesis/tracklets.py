@@ -14,7 +14,7 @@ from par_model.synthesis.bodies import JOINT_INDEX
 from par_model.synthesis.people import Person
 from par_model.synthesis.props import build_world
 from par_model.synthesis.render import Figure, Renderer, Scene, UploadedMesh
-from par_model.synthesis.sensor import Sensor, encode, expose, sample_sensor, shrink
+from par_model.synthesis.sensor import Sensor, decode, encode, expose, sample_sensor, shrink
 from par_model.synthesis.tailor import Tailor
 from par_model.synthesis.visibility import Sight, cells, look, shown
 from par_model.synthesis.walks import Walk, sample_spot, sample_walk
@@ -77,8 +77,6 @@ class TrackletGenerator:
         return self._scene[1]
 
     def _attempt(self, rng: np.random.Generator, scene: Scene, key: str) -> Tracklet | None:
-        import cv2
-
         step = float(np.exp(rng.uniform(np.log(0.12), np.log(0.6))))
         times = np.arange(self.frames) * step
         spot = sample_spot(rng, scene.world, times[-1])
@@ -106,16 +104,12 @@ class TrackletGenerator:
         finally:
             for mesh in uploaded:
                 mesh.release()
-        covered = [float((owner[..., 0] == TARGET).mean()) for owner in owners]
-        if sum(share > 0.13 for share in covered) < self.frames - 1:
+        if sum((owner[..., 0] == TARGET).mean() > 0.13 for owner in owners) < self.frames - 1:
             return None
         quality, smooth = int(rng.integers(72, 96)), bool(rng.uniform() < 0.3)
         stored = tuple(encode(expose(p, sensor, rng), self.size, quality, smooth) for p in pictures)
         areas = [sensor.height**2 * (x2 - x1) / (y2 - y1) for x1, y1, x2, y2 in cropped]
-        seen = [
-            look(np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)), owner, TARGET, share * area)
-            for jpeg, owner, share, area in zip(stored, owners, covered, areas)
-        ]
+        seen = [look(decode(jpeg), owner, TARGET, area) for jpeg, owner, area in zip(stored, owners, areas)]
         label = self._label(person, poses, seen, cropped, scene.world.camera, sensor, step)
         return Tracklet(key, stored, np.stack([part_map(owner) for owner in owners]), label)
 

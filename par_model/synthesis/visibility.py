@@ -41,11 +41,11 @@ class Sight:
     contrasts: Mapping[str, float]
 
 
-def look(picture: np.ndarray, owners: np.ndarray, number: int, pixels: float) -> Sight:
+def look(picture: np.ndarray, owners: np.ndarray, number: int, area: float) -> Sight:
     """What a crop shows of person `number`.
 
     picture: (h, w, 3) uint8 BGR, as a viewer gets it; owners: (H, W, 2) uint8 of the same crop, person and material of
-    each pixel; pixels: of the camera, that the person covers.
+    each pixel; area: pixels of the camera that the crop covers.
     """
     import cv2
 
@@ -61,7 +61,7 @@ def look(picture: np.ndarray, owners: np.ndarray, number: int, pixels: float) ->
         else 0.0
         for thing in THINGS
     }
-    return Sight(pixels, shares, contrasts)
+    return Sight(len(materials) / owners[..., 0].size * area, shares, contrasts)
 
 
 def cells(owners: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from par_model.checkpoint import load, misfit
 from par_model.config import ModelConfig
 from par_model.datasets import TrackletSet, open_dataset
 from par_model.model import VTFPAR, build
-from par_model.schema import Calibration, Schema
+from par_model.schema import Schema
 from par_model.text import TextMode, encode_texts, hashed_text_features, text_tower, texts
 from par_model.training.config import ConfigError, Data, Model, Run
 from par_model.training.objective import log_odds
@@ -65,8 +65,6 @@ def build_model(run: Run, schema: Schema, ratio: Tensor) -> VTFPAR:
         model = load(settings.start)
         if model.schema.words != schema.words:
             raise ConfigError(f"model.start: {settings.start} has other attributes than {run.attributes!r}")
-        fitted = {g.name: Calibration(g.temperature, g.below, g.above, g.prior) for g in model.schema.groups}
-        model.schema = schema.calibrated(fitted)
         return model
     sizes = dict(settings.sizes)
     for name in ("image_size", "taps", "targets"):

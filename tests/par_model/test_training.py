@@ -219,15 +219,17 @@ def test_augmentation_is_one_draw_a_tracklet_and_repeats_with_its_seed() -> None
     assert not torch.equal(first, augment(still, torch.Generator().manual_seed(4)))
 
 
+UNCHANGED_LIGHT = dict.fromkeys(
+    ("gamma", "exposure", "temperature", "tint", "saturation", "contrast", "shadows", "noise", "low_resolution",
+     "haze_chance", "crush_chance", "blur_chance", "erase_chance"), 0.0,
+)  # fmt: skip
+
+
 def test_lost_shadows_turn_black_and_leave_white_alone() -> None:
     pictures = torch.zeros((8, 2, 3, 48, 24), dtype=torch.uint8)
     pictures[:, :, :, :16], pictures[:, :, :, 32:] = 5, 255
-    dull = dict.fromkeys(
-        ("flip", "scale", "shift", "frame_shift", "aspect", "rotation", "gamma", "exposure", "temperature", "tint",
-         "saturation", "contrast", "shadows", "noise", "low_resolution", "haze_chance", "blur_chance", "erase_chance"),
-        0.0,
-    )  # fmt: skip
-    augment = Augmenter(Augmentation(**dull, crush_chance=1.0, crush=0.5), (48, 24))
+    still = dict.fromkeys(("flip", "scale", "shift", "frame_shift", "aspect", "rotation"), 0.0)
+    augment = Augmenter(Augmentation(**UNCHANGED_LIGHT | still | {"crush_chance": 1.0, "crush": 0.5}), (48, 24))
     changed = augment(pictures, torch.Generator().manual_seed(0))
     assert (changed[:, :, :, :15] == 0).float().mean() > 0.8
     assert torch.allclose(changed[:, :, :, 33:], torch.ones(()))
@@ -237,11 +239,7 @@ def test_part_maps_are_cut_like_their_pictures() -> None:
     maps = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (8, 2, 4, 2), dtype=np.uint8))
     maps = maps.repeat_interleave(12, dim=2).repeat_interleave(12, dim=3)
     pictures = (255 * maps)[:, :, None].expand(-1, -1, 3, -1, -1).contiguous()
-    dull = dict.fromkeys(
-        ("gamma", "exposure", "temperature", "tint", "saturation", "contrast", "shadows", "noise"), 0.0
-    )
-    never = dict.fromkeys(("low_resolution", "haze_chance", "crush_chance", "blur_chance", "erase_chance"), 0.0)
-    augment = Augmenter(Augmentation(**dull, **never), (48, 24))
+    augment = Augmenter(Augmentation(**UNCHANGED_LIGHT), (48, 24))
     changed, cut = augment.with_maps(pictures, maps, (48, 24), torch.Generator().manual_seed(0))
     assert cut.dtype == torch.uint8
     assert not torch.equal(cut, maps), "boxes moved"
@@ -348,10 +346,9 @@ def test_platt_scaling_recovers_a_known_slope_and_offset() -> None:
 
 def test_rarer_positives_where_the_model_runs_lower_its_probabilities() -> None:
     """Where one in twenty wears a hat, a model fitted where two in five do, and its prior, find one in twenty."""
-    mars = load_schema("mars")
     generator = np.random.default_rng(0)
-    logits = np.zeros((40000, len(mars.words)), dtype=np.float32)
-    column = mars.slices["hat"].start
+    logits = np.zeros((40000, len(MARS.words)), dtype=np.float32)
+    column = MARS.slices["hat"].start
 
     def hats(share: float) -> np.ndarray:
         logits[:, column] = generator.normal(np.where(generator.random(40000) < share, 1.5, -1.5), 1.5)
@@ -359,19 +356,18 @@ def test_rarer_positives_where_the_model_runs_lower_its_probabilities() -> None:
 
     hats(0.4)  # as the log-odds of two normals: 4 / 3 of the score, and the log-odds of the shares
     offset = np.float32(np.log(0.4 / 0.6) * 0.75)
-    prior = prior_shift(mars["hat"], np.arange(40000)[:, None] < 16000, 0.05)
-    fitted = mars.calibrated({"hat": Calibration(0.75, 0.4, 0.5, prior)})
+    prior = prior_shift(MARS["hat"], np.arange(40000)[:, None] < 16000, 0.05)
+    fitted = MARS.calibrated({"hat": Calibration(0.75, 0.4, 0.5, prior)})
     assert fitted.probabilities(hats(0.05) + offset)[:, column].mean() == pytest.approx(0.05, abs=0.005)
     assert fitted.without_priors().probabilities(hats(0.4) + offset)[:, column].mean() == pytest.approx(0.4, abs=0.01)
 
 
 def test_the_prior_of_a_one_of_group_names_every_word() -> None:
-    mars = load_schema("mars")
     ages = {"young": 0.1, "teenager": 0.1, "adult": 0.7, "old": 0.1}
-    prior = prior_shift(mars["age"], np.eye(4, dtype=bool).repeat(30, axis=0), ages)
+    prior = prior_shift(MARS["age"], np.eye(4, dtype=bool).repeat(30, axis=0), ages)
     assert prior[2] - prior[0] == pytest.approx(np.log(7), abs=1e-3)
-    assert prior_shift(mars["age"], np.eye(4, dtype=bool), None) == ()
-    unseen = prior_shift(mars["age"], np.eye(4, dtype=bool)[[0, 1, 3]].repeat(30, axis=0), ages)
+    assert prior_shift(MARS["age"], np.eye(4, dtype=bool), None) == ()
+    unseen = prior_shift(MARS["age"], np.eye(4, dtype=bool)[[0, 1, 3]].repeat(30, axis=0), ages)
     assert unseen[2] - unseen[0] == pytest.approx(np.log(7 * 31), abs=1e-3), "no more than one answer could have shown"
 
 
@@ -419,7 +415,7 @@ def test_no_binary_threshold_lies_under_the_least_that_is_allowed(people: Path, 
         run = tiny_run(people, tmp_path, stages=[stage], calibration={"least": least, "marginals": {"hat": 0.05}})
         group = load(train(run, report=report)).schema["hat"]
         thresholds.append((group.below + group.above) / 2)
-        labels = open_dataset(run.data.validation, load_schema("mars")).labels[:, MARS.slices["hat"]]
+        labels = open_dataset(run.data.validation, MARS).labels[:, MARS.slices["hat"]]
         share = ((labels == 1).sum() + 1) / ((labels <= 1).sum() + 2)
         assert group.prior == pytest.approx((np.log(0.05 / 0.95) - np.log(share / (1 - share)),), abs=1e-3)
     assert thresholds[0] < 0.7
