@@ -134,14 +134,17 @@ def evaluate(
             row = argmax_scores(labels, _for_argmax(predictions, group)[known], edges)[0]
         shares = _class_shares(group, predictions.probabilities[known, columns])
         wanted = class_of(labels, 0, edges[1])
+        table = confusion(wanted, _choices(group, shares), len(group.labels))
         groups[group.name] = {
             "rows": int(known.sum()),
             **{name: round(float(value), 5) for name, value in zip(COLUMNS[protocol], row, strict=True)},
             "answered": round(float(_answered(group, shares).mean()), 5),
             "right_when_answered": round(_right_when_answered(group, shares, wanted), 5),
             "calibration_error": round(calibration_error(shares.max(axis=1), shares.argmax(axis=1) == wanted), 5),
-            "confusion": confusion(wanted, _choices(group, shares), len(group.labels)).tolist(),
+            "confusion": table.tolist(),
         }
+        if group.ordered:
+            groups[group.name]["within_one_step"] = round(within_one_step(table, group.ordered), 5)
         for offset, attribute in enumerate(group.attributes):
             attributes[attribute.word] = _attribute_scores(
                 labels[:, offset] == 1, chosen[known, columns.start + offset] == 1
@@ -206,6 +209,15 @@ def confusion(wanted: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
     table = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(table, (wanted, predicted), 1)
     return table
+
+
+def within_one_step(table: np.ndarray, ordered: int) -> float:
+    """Share of the rows of a confusion table (C, C) whose answer is right or, on the scale of the first `ordered`
+    classes, next to it."""
+    steps = np.abs(np.subtract.outer(np.arange(len(table)), np.arange(len(table))))
+    near = np.eye(len(table), dtype=bool)
+    near[:ordered, :ordered] = steps[:ordered, :ordered] <= 1
+    return float(table[near].sum() / max(1, table.sum()))
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> np.ndarray:

@@ -37,6 +37,9 @@ def print_tables(scores: Mapping[str, Any], console: Console) -> None:
     table.add_section()
     table.add_row("mean", "", *(f"{scores['mean'][name]:.3f}" for name in (*names, *extra)))
     console.print(table)
+    for group, row in scores["groups"].items():
+        if "within_one_step" in row:
+            console.print(f"{group}: {row['within_one_step']:.3f} right or one step beside it")
     table = Table("attribute", "positives", "precision", "recall", "f1")
     for word, row in scores["attributes"].items():
         numbers = (f"{row[name]:.3f}" for name in ("precision", "recall", "f1"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -82,11 +84,27 @@ def _shard(job: Job, generator: TrackletGenerator, number: int, report: Callable
     write_shard(shard_path(job.out, job.seed, number), tracklets())
 
 
+def end_with_parent() -> None:
+    """Let this worker process end at once when the one that started it is gone, however that came.
+
+    An executor's workers would otherwise finish what is queued and then wait for ever.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
 _worker: tuple[Job, TrackletGenerator] | None = None
 
 
 def _open(job: Job) -> None:
     global _worker
+    end_with_parent()
     _worker = job, _generator(job)
 
 

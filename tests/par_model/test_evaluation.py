@@ -128,3 +128,18 @@ def test_the_tool_scores_the_weights_that_ship_on_a_users_folder(tmp_path: Path)
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert scores["tracklets"] == 2
     assert scores["priors"], "real people are judged as the pipeline serves them"
+
+
+def test_a_neighbour_on_a_groups_scale_is_a_near_miss() -> None:
+    columns = MARS.slices["pose"]
+    front, oblique, side, varies = np.eye(6)[[0, 1, 2, 5]]
+    labels = np.full((4, len(MARS.words)), UNKNOWN)
+    labels[:, columns] = [front, front, front, side]
+    probabilities = np.full((4, len(MARS.words)), 0.5)
+    probabilities[:, columns] = [front, oblique, side, varies]
+    scores = evaluate(predictions(MARS, probabilities, labels), "argmax")["groups"]["pose"]
+    assert scores["within_one_step"] == 0.5
+    assert scores["accuracy"] == 0.25
+    assert (
+        "within_one_step" not in evaluate(predictions(MARS, probabilities, np.ones((4, 43))), "argmax")["groups"]["hat"]
+    )
