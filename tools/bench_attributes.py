@@ -1,0 +1,66 @@
+"""Attribute benchmark: how often the model that ships is right beside OpenVINO's person-attributes model 0230."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from par_model.datasets import TrackletSet, even_indices, open_dataset
+from par_model.evaluation import decisions, predict
+from par_model.recognizer import Recognizer
+from par_model.schema import load_schema
+
+PEER_COLUMNS = {
+    "gender": (0, False),
+    "backpack": (2, True),
+    "hat": (3, True),
+    "top length": (4, False),
+    "bottom length": (5, False),
+    "hair": (6, True),
+}
+"""By our group: the peer's output, and whether it means our word (female, short) or the opposite (male, long)."""
+
+
+def attributes(
+    data: Annotated[Path, typer.Argument(help="A labelled data set, e.g. what tests/real_people/cut.sh makes.")],
+    peer: Annotated[Path, typer.Option(help="person-attributes-recognition-crossroad-0230.xml")],
+    labels: Annotated[Path | None, typer.Option(help="Its table of labels, where that lies elsewhere.")] = None,
+    checkpoint: Annotated[str, typer.Option(help="A .safetensors, or 'default'.")] = "default",
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
+) -> None:
+    """Answers right of those that are known, the peer averaged over the same pictures."""
+    recognizer = Recognizer.load(checkpoint, "cpu", threads=threads)
+    found = open_dataset([data], load_schema("mars"), labels=labels)
+    predictions = predict(recognizer, found)
+    ours, theirs = decisions(predictions), peer_probabilities(peer, found, recognizer.frames)
+    table = Table("attribute", "known", "Sidewalk", "OpenVINO 0230", "always the commoner answer")
+    for group, (column, same) in PEER_COLUMNS.items():
+        place = predictions.schema.slices[group].start
+        truth = predictions.labels[:, place]
+        known = truth <= 1
+        said = (theirs[:, column] >= 0.5) == same
+        right = [int((answer[known] == truth[known]).sum()) for answer in (ours[:, place], said)]
+        commoner = max(int((truth[known] == value).sum()) for value in (0, 1))
+        table.add_row(group, *map(str, (int(known.sum()), *right, commoner)))
+    Console().print(table)
+
+
+def peer_probabilities(path: Path, found: TrackletSet, frames: int) -> np.ndarray:
+    """(N, 8), means over the pictures that our model sees of each tracklet."""
+    import cv2
+    import openvino
+
+    model: Any = openvino.Core().compile_model(path, "CPU")
+    rows = []
+    for tracklet in found:
+        chosen = sorted(set(even_indices(len(tracklet.pictures), frames).tolist()))
+        crops = [cv2.resize(tracklet.pictures[place].decode(), (80, 160)) for place in chosen]
+        rows.append(
+            np.mean([model(crop.transpose(2, 0, 1)[None].astype(np.float32))[0].reshape(-1) for crop in crops], axis=0)
+        )
+    return np.stack(rows)
