@@ -187,6 +187,11 @@ class Schema:
         index = {word: i for i, word in enumerate(self.words)}
         return np.array([index[word] for word in part.words], dtype=np.int64)
 
+    @property
+    def calibration(self) -> dict[str, Calibration]:
+        """The fitted numbers of every group."""
+        return {g.name: Calibration(g.temperature, g.below, g.above, g.prior) for g in self.groups}
+
     def calibrated(self, numbers: Mapping[str, Calibration]) -> Schema:
         """The schema with fitted temperatures, thresholds and priors; groups not named keep theirs."""
         for name in numbers:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from par_model.checkpoint import load, misfit
 from par_model.config import ModelConfig
 from par_model.datasets import TrackletSet, open_dataset
+from par_model.loading import default_checkpoint
 from par_model.model import VTFPAR, build
 from par_model.schema import Schema
 from par_model.text import TextMode, encode_texts, hashed_text_features, text_tower, texts
@@ -58,13 +59,15 @@ def _read(data: Data, schema: Schema, source: str | list[str], split: str | None
 def build_model(run: Run, schema: Schema, ratio: Tensor) -> VTFPAR:
     """The model a run starts from: fresh, on CLIP's tower, or a checkpoint.
 
+    What was fitted stays a checkpoint's own; what groups mean is the schema's.
     A fresh compact model's head starts at the odds of the training labels instead of learning them.
     """
     settings = run.model
     if settings.start is not None:
-        model = load(settings.start)
+        model = load(default_checkpoint() if settings.start == "default" else settings.start)
         if model.schema.words != schema.words:
             raise ConfigError(f"model.start: {settings.start} has other attributes than {run.attributes!r}")
+        model.schema = schema.calibrated(model.schema.calibration)
         return model
     sizes = dict(settings.sizes)
     for name in ("image_size", "taps", "targets"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from par_model import load, save
 from par_model.datasets import DatasetError, Picture, open_dataset
 from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, decode_maps, encode_maps
+from par_model.loading import default_checkpoint
 from par_model.losses import weighted_bce
 from par_model.schema import Calibration, load_schema
 from par_model.training import ConfigError, Report, Run, load_run, train
@@ -25,6 +27,7 @@ from par_model.training.calibrate import best_threshold, fit_platt, fit_softmax,
 from par_model.training.config import Augmentation, Loss
 from par_model.training.objective import Objective, part_weights
 from par_model.training.pictures import PictureStore
+from par_model.training.setup import build_model
 from par_model.training.state import Average, Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -399,6 +402,16 @@ def test_a_group_with_one_answer_keeps_the_numbers_it_had(people: Path, tmp_path
     again = load(train(tiny_run(people, tmp_path / "again", stages=[stage], model=start), report=report))
     assert again.schema["motion"] == first.schema["motion"], "everybody walks"
     assert again.schema["top color"].temperature != first.schema["top color"].temperature
+
+
+def test_a_start_brings_its_numbers_and_the_schema_what_groups_mean(people: Path, tmp_path: Path) -> None:
+    shipped = load(default_checkpoint())
+    groups = [replace(group, half_life=77.0) for group in MARS.groups]
+    changed = replace(MARS, groups=tuple(groups))
+    run = tiny_run(people, tmp_path / "run", model={"start": "default"})
+    started = build_model(run, changed, torch.ones(len(MARS.words)))
+    assert started.schema.calibration == shipped.schema.calibration
+    assert {group.half_life for group in started.schema.groups} == {77.0}
 
 
 def test_the_threshold_is_where_f1_is_best() -> None:
