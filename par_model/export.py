@@ -6,6 +6,7 @@ import copy
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from par_model.checkpoint import describe
+from par_model.graph import GraphError
 from par_model.model import VTFPAR
 from par_model.parity import GRAPHS, WHOLE, Parity, Precision, prove
 from par_model.preprocess import Normalise
@@ -67,8 +69,10 @@ def export(
     Writes `frame_encoder.onnx` and `clip_head.onnx` for streams, `vtfpar.onnx` for whole windows where asked, all of
     dynamic batch, and `parity.json`. precision: fp16 keeps sums within norms and the head in fp32; int8 quantises the
     weights and inputs of matrix products. Graphs of int8 that fail the gate are removed again.
-    crops: real BGR crops for the proof, which random ones join.
+    crops: real BGR crops for the proof, which random ones join. Raises GraphError where the exporter is missing.
     """
+    if find_spec("onnxscript") is None:
+        raise GraphError("onnxscript, which writes the graphs, is not installed; pip install 'sidewalk[export]'")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "parity.json").unlink(missing_ok=True)

@@ -17,6 +17,7 @@ import torch
 import par_model
 from par_model import VTFPAR, CheckpointError, ModelConfig, ParityError, Recognizer
 from par_model.export import export
+from par_model.graph import GraphError
 from par_model.parity import Parity, compare, prove, random_crops
 from par_model.schema import Calibration
 
@@ -204,6 +205,13 @@ def test_smaller_graphs_hold_their_gate(small_model: VTFPAR, shared: Path, tmp_p
     features = recognizer.encode(crops)
     assert features[0].tokens.dtype == (np.float16 if precision == "fp16" else np.float32)
     assert recognizer.recognize([features]).shape == (1, 43)
+
+
+def test_a_missing_exporter_is_named(small_model: VTFPAR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("par_model.export.find_spec", lambda name: None)
+    with pytest.raises(GraphError, match=r"sidewalk\[export\]"):
+        export(small_model, tmp_path / "graphs")
+    assert not (tmp_path / "graphs").exists()
 
 
 def test_graphs_hold_no_path_of_the_machine_that_wrote_them() -> None:
