@@ -143,8 +143,8 @@ def evaluate(
             "calibration_error": round(calibration_error(shares.max(axis=1), shares.argmax(axis=1) == wanted), 5),
             "confusion": table.tolist(),
         }
-        if group.ordered:
-            groups[group.name]["within_one_step"] = round(within_one_step(table, group.ordered), 5)
+        if group.ordinal:
+            groups[group.name]["within_one_step"] = round(within_one_step(table, group.ordinal), 5)
         for offset, attribute in enumerate(group.attributes):
             attributes[attribute.word] = _attribute_scores(
                 labels[:, offset] == 1, chosen[known, columns.start + offset] == 1
@@ -211,12 +211,15 @@ def confusion(wanted: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
     return table
 
 
-def within_one_step(table: np.ndarray, ordered: int) -> float:
-    """Share of the rows of a confusion table (C, C) whose answer is right or, on the scale of the first `ordered`
-    classes, next to it."""
+def within_one_step(table: np.ndarray, ordinal: int) -> float:
+    """One-off accuracy (Levi & Hassner 2015): the share of answers that are right or next to it on the scale.
+
+    table: (C, C) int64 counts of `confusion`; ordinal: how many classes, the first, are on the scale. Returns 0..1,
+    0 of an empty table.
+    """
     steps = np.abs(np.subtract.outer(np.arange(len(table)), np.arange(len(table))))
     near = np.eye(len(table), dtype=bool)
-    near[:ordered, :ordered] = steps[:ordered, :ordered] <= 1
+    near[:ordinal, :ordinal] = steps[:ordinal, :ordinal] <= 1
     return float(table[near].sum() / max(1, table.sum()))
 
 

@@ -22,9 +22,11 @@ Backend = Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"]
 log = logging.getLogger("sidewalk")
 
 
-def default_checkpoint() -> Path:
-    """Where the weights that ship lie."""
-    return Path(__file__).resolve().parent / "weights" / "default.safetensors"
+def checkpoint_path(path: str | os.PathLike[str]) -> Path:
+    """The path itself; of `default`, where the weights that ship lie."""
+    if os.fspath(path) == "default":
+        return Path(__file__).resolve().parent / "weights" / "default.safetensors"
+    return Path(path)
 
 
 def load_runtime(
@@ -37,7 +39,7 @@ def load_runtime(
     unproven: bool,
 ) -> tuple[Runtime, ModelConfig, Schema]:
     """See `Recognizer.load`. Graphs of `NAME.safetensors` lie in the folder `NAME` beside it."""
-    checkpoint = default_checkpoint() if os.fspath(path) == "default" else Path(path)
+    checkpoint = checkpoint_path(path)
     if checkpoint.is_dir():
         if backend == "torch":
             raise CheckpointError(f"{checkpoint} holds graphs; give the .safetensors checkpoint to run PyTorch")

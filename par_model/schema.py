@@ -38,7 +38,7 @@ class Group:
     dynamics: `static`, what a person wears or is; `dynamic`, what they do. half_life: seconds old evidence counts half.
     absent: what to say when the attribute of a binary group does not hold.
     sensitive: a personal trait that can be switched off.
-    ordered: the first so many attributes are steps of one scale, so that a neighbour is a near miss.
+    ordinal: of a one-of group, how many of its attributes, the first ones, are steps of one scale; 0 for none.
     temperature: divides the logits (Guo et al. 2017).
     prior: added to the scaled logits where attributes are not as common as among the people the model was fitted on
     (Saerens et al. 2002): of a binary group the log ratio of the two odds, of a one-of group the log ratio of each
@@ -53,7 +53,7 @@ class Group:
     attributes: tuple[Attribute, ...]
     absent: str = ""
     sensitive: bool = False
-    ordered: int = 0
+    ordinal: int = 0
     half_life: float = 30.0
     temperature: float = 1.0
     prior: tuple[float, ...] = ()
@@ -69,8 +69,8 @@ class Group:
             raise SchemaError(f"group {self.name!r} is binary: it needs one attribute and a name for its absence")
         if self.kind == "one-of" and len(self.attributes) < 2:
             raise SchemaError(f"group {self.name!r} is one-of: it needs two attributes or more")
-        if not 0 <= self.ordered <= len(self.attributes):
-            raise SchemaError(f"group {self.name!r}: ordered must lie in 0 .. {len(self.attributes)}")
+        if self.ordinal and (self.kind == "binary" or not 2 <= self.ordinal <= len(self.attributes)):
+            raise SchemaError(f"group {self.name!r}: ordinal is 0, or of a one-of group 2 .. its number of attributes")
         if not (0.0 <= self.below <= self.above <= 1.0):
             raise SchemaError(f"group {self.name!r}: thresholds must satisfy 0 <= below <= above <= 1")
         if not (0.01 <= self.temperature <= 100.0) or not self.half_life > 0.0:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
+import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -14,7 +17,7 @@ import typer
 from par_model.schema import Schema, load_schema
 from pipeline.sources import open_source
 from pipeline.tracklets import box_quality, crop_person, even_indices
-from pipeline.types import Image, SidewalkError, SourceInfo
+from pipeline.types import SidewalkError, SourceInfo
 from trackers.mot import FRAME, HEIGHT, ID, SCORE, corners, read_mot, write_mot
 
 TILE = (100, 200)
@@ -24,9 +27,11 @@ SHEET_ROWS, SHEET_COLUMNS = 5, 5
 
 @dataclass(frozen=True)
 class Cut:
-    """How tracks become tracklets. seconds: length of a window; windows: at most so many a track, evenly spread.
+    """How tracks become tracklets.
 
-    min_quality: boxes worse than that by `box_quality` are left out; the picture's edge alone leaves 0.4.
+    pictures: at most so many of a window, evenly spread; min_pictures: windows with fewer good boxes are left out;
+    seconds: length of a window; windows: at most so many a track, evenly spread; min_height: pixels; min_quality: what
+    `box_quality` must exceed, of which a cut by the picture's edge alone leaves 0.4.
     """
 
     pictures: int = 6
@@ -38,29 +43,33 @@ class Cut:
 
 
 def choose(rows: np.ndarray, info: SourceInfo, cut: Cut) -> dict[str, np.ndarray]:
-    """The boxes to cut, MOT rows of one tracklet by its name, TRACK-FIRSTFRAME.
+    """The boxes to cut: rows (K, 8) of each tracklet by its name, TRACK-FIRSTFRAME. rows: (R, 8) of a MOT file.
 
-    A track is divided into windows from its first good box on. The choice made from the chosen rows is the
-    same rows again, so that they and the labels can be kept, and given away, without the pictures.
+    A track is divided into windows from its first good box on. The choice made from the chosen rows, of the same video
+    and by the same `cut`, is the same rows again, so that they and the labels can be kept, and given away, without the
+    pictures. A video of unknown rate counts as 25 frames a second.
     """
     chosen: dict[str, np.ndarray] = {}
     frames = float(info.rate or 25) * cut.seconds
-    rows = rows[(rows[:, HEIGHT] >= cut.min_height) & (_quality(rows, info) >= cut.min_quality)]
+    rows = rows[(rows[:, HEIGHT] >= cut.min_height) & (_quality(rows, info) > cut.min_quality)]
     for track in np.unique(rows[:, ID]):
         windows = list(_windows(rows[rows[:, ID] == track], frames, cut.min_pictures))
-        places = sorted(set(even_indices(len(windows), min(cut.windows, len(windows)))))
-        for window in (windows[place] for place in places):
+        for window in _spread(windows, cut.windows):
             name = f"{int(track):04d}-{int(window[0, FRAME]):06d}"
-            chosen[name] = window[sorted(set(even_indices(len(window), cut.pictures)))]
+            chosen[name] = np.stack(_spread(list(window), cut.pictures))
     return chosen
 
 
+def _spread(items: list[Any], most: int) -> list[Any]:
+    """At most so many of the items, evenly spread and in order, none twice."""
+    return [items[place] for place in even_indices(len(items), min(most, len(items)))]
+
+
 def _quality(rows: np.ndarray, info: SourceInfo) -> np.ndarray:
-    quality = np.zeros(len(rows))
-    for frame in np.unique(rows[:, FRAME]):
-        shown = rows[:, FRAME] == frame
-        quality[shown] = box_quality(corners(rows[shown]), rows[shown, SCORE], info.width, info.height)
-    return quality
+    frames = np.split(rows, np.flatnonzero(np.diff(rows[:, FRAME])) + 1)
+    return np.concatenate(
+        [box_quality(pixel_corners(shown), shown[:, SCORE], info.width, info.height) for shown in frames]
+    )
 
 
 def _windows(rows: np.ndarray, frames: float, least: int) -> Iterator[np.ndarray]:
@@ -72,68 +81,82 @@ def _windows(rows: np.ndarray, frames: float, least: int) -> Iterator[np.ndarray
         start = end
 
 
-def write_pictures(video: str, chosen: dict[str, np.ndarray], out: Path) -> dict[str, list[Image]]:
-    """Write OUT/NAME/FRAME.jpg of every chosen box. Returns the pictures, BGR, by name."""
+def pixel_corners(rows: np.ndarray) -> np.ndarray:
+    """(R, 4) x1 y1 x2 y2 of MOT rows, counted from 0 as in pictures; MOT files count from 1."""
+    return corners(rows) - 1.0
+
+
+def write_pictures(video: str, chosen: dict[str, np.ndarray], out: Path) -> None:
+    """Write OUT/NAME/FRAME.jpg of every chosen box, or nothing: raises SidewalkError where a frame is missing."""
     import cv2
 
     wanted: dict[int, list[tuple[str, np.ndarray]]] = {}
     for name, rows in chosen.items():
-        for row, box in zip(rows, corners(rows), strict=True):
+        for row, box in zip(rows, pixel_corners(rows), strict=True):
             wanted.setdefault(int(row[FRAME]), []).append((name, box))
-    pictures: dict[str, list[Image]] = {name: [] for name in chosen}
+    out.mkdir(parents=True, exist_ok=True)
     source = open_source(video)
-    try:
+    with closing(source), tempfile.TemporaryDirectory(dir=out, prefix=".cutting-") as folder:
+        for name in chosen:
+            (Path(folder) / name).mkdir()
         for frame in source:
-            for name, box in wanted.pop(frame.index + 1, []):
-                pictures[name].append(crop_person(frame.image, box))
-                path = out / name / f"{frame.index + 1:06d}.jpg"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(cv2.imencode(".jpg", pictures[name][-1], [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes())
+            number = frame.index + 1
+            for name, box in wanted.pop(number, []):
+                crop = crop_person(frame.image, box)
+                encoded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 98])[1]
+                (Path(folder) / name / f"{number:06d}.jpg").write_bytes(encoded.tobytes())
             if not wanted:
                 break
-    finally:
-        source.close()
-    if wanted:
-        raise SidewalkError(f"{video} has no frame {min(wanted)}; are the tracks of another video?")
-    return pictures
+        if wanted:
+            raise SidewalkError(f"{video} has no frame {min(wanted)}; are the tracks of another video?")
+        for name in chosen:
+            (Path(folder) / name).rename(out / name)
 
 
-def add_rows(path: Path, names: list[str], schema: Schema) -> None:
-    """Append an empty row a tracklet to a table of labels, or begin it; rows that are there stay as they are."""
-    known: set[str] = set()
-    columns = ["tracklet", *schema.group_names]
-    if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            known = {row["tracklet"] for row in reader}
-            columns = list(reader.fieldnames or columns)
+def read_table(path: Path, schema: Schema) -> tuple[list[str], set[str]]:
+    """Columns and tracklets of a table of labels; where there is none yet, the columns of the schema."""
+    text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+    if not text.strip():
+        return ["tracklet", *schema.group_names], set()
+    reader = csv.DictReader(io.StringIO(text))
+    reader.fieldnames = columns = [name.strip() for name in reader.fieldnames or ()]
+    if "tracklet" not in columns:
+        raise SidewalkError(f"{path}: no column 'tracklet'")
+    return columns, {(row["tracklet"] or "").strip() for row in reader}
+
+
+def add_rows(path: Path, columns: list[str], names: list[str]) -> None:
+    """Append an empty row a tracklet to a table of labels, or begin it; what is there stays as it is."""
+    before = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
     with path.open("a", newline="", encoding="utf-8") as file:
+        if before and not before.endswith("\n"):
+            file.write("\n")
         writer = csv.DictWriter(file, columns, lineterminator="\n")
-        if not known:
+        if not before.strip():
             writer.writeheader()
-        writer.writerows({"tracklet": name} for name in names if name not in known)
+        writer.writerows({"tracklet": name} for name in names)
 
 
-def draw_sheets(pictures: dict[str, list[Image]], out: Path) -> list[Path]:
-    """PNGs to label from: SHEET_COLUMNS tracklets a line, three pictures and the name each. Returns their paths."""
+def draw_sheets(folders: list[Path], out: Path) -> list[Path]:
+    """PNGs to label from: SHEET_COLUMNS tracklets a line, the name and three pictures each. Returns their paths."""
     import cv2
 
     cells = []
-    for name, images in pictures.items():
-        tiles = [
-            cv2.resize(images[place], TILE, interpolation=cv2.INTER_AREA) for place in even_indices(len(images), 3)
-        ]
+    for folder in folders:
+        paths = sorted(folder.iterdir())
+        images = [cv2.imread(str(paths[place])) for place in even_indices(len(paths), 3)]
+        tiles = [cv2.resize(image, TILE, interpolation=cv2.INTER_AREA) for image in images if image is not None]
         cell = cv2.copyMakeBorder(np.hstack(tiles), 22, 4, 4, 4, cv2.BORDER_CONSTANT)
-        cv2.putText(cell, name, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+        cv2.putText(cell, folder.name, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
         cells.append(cell)
-    size, paths = SHEET_ROWS * SHEET_COLUMNS, []
+    size, sheets = SHEET_ROWS * SHEET_COLUMNS, []
     for start in range(0, len(cells), size):
         page = cells[start : start + size]
         page += [np.zeros_like(page[0])] * (-len(page) % SHEET_COLUMNS)
         lines = [np.hstack(page[at : at + SHEET_COLUMNS]) for at in range(0, len(page), SHEET_COLUMNS)]
-        paths.append(out.with_name(f"{out.name}-{len(paths) + 1}.png"))
-        cv2.imwrite(str(paths[-1]), np.vstack(lines))
-    return paths
+        sheets.append(out.with_name(f"{out.name}-{len(sheets) + 1}.png"))
+        cv2.imwrite(str(sheets[-1]), np.vstack(lines))
+    return sheets
 
 
 def main(
@@ -141,10 +164,10 @@ def main(
     tracks: Annotated[Path, typer.Argument(help="Its mot.txt, as `sidewalk run` writes it.")],
     out: Annotated[Path, typer.Argument(help="Data set to make or to add to.")],
     name: Annotated[str | None, typer.Option(help="Begins the tracklets' names; the video's unless given.")] = None,
-    pictures: Annotated[int, typer.Option(min=3, help="Pictures of a tracklet.")] = Cut.pictures,
-    seconds: Annotated[float, typer.Option(help="Length of a tracklet.")] = Cut.seconds,
-    windows: Annotated[int, typer.Option(help="Tracklets of a track at most.")] = Cut.windows,
-    min_height: Annotated[int, typer.Option(help="Smaller people are left out; pixels.")] = Cut.min_height,
+    pictures: Annotated[int, typer.Option(min=3, help="Pictures of a tracklet at most.")] = Cut.pictures,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Length of a tracklet.")] = Cut.seconds,
+    windows: Annotated[int, typer.Option(min=1, help="Tracklets of a track at most.")] = Cut.windows,
+    min_height: Annotated[int, typer.Option(min=1, help="Smaller people are left out; pixels.")] = Cut.min_height,
     attributes: Annotated[str, typer.Option(help="Schema whose groups the table of labels gets.")] = "mars",
 ) -> None:
     """Cut people out of a video by their tracks: a folder of pictures each, labels.csv to fill in, sheets to look at.
@@ -153,19 +176,22 @@ def main(
     """
     name = name or Path(video).stem
     try:
-        source = open_source(video)
-        source.close()
+        if (out / f"{name}.txt").exists():
+            raise SidewalkError(f"{out} already holds tracklets of '{name}'; give another --name")
+        columns, known = read_table(out / "labels.csv", load_schema(attributes))
+        with closing(open_source(video)) as source:
+            info = source.info
         cut = Cut(pictures, seconds, windows, min_height)
-        chosen = {f"{name}-{key}": rows for key, rows in choose(read_mot(tracks), source.info, cut).items()}
+        chosen = {f"{name}-{key}": rows for key, rows in choose(read_mot(tracks), info, cut).items()}
         if not chosen:
             raise SidewalkError(
-                f"{tracks}: nobody is {min_height} pixels tall and well seen in {cut.min_pictures} frames or more"
+                f"{tracks}: nobody is {min_height} pixels tall, surely detected and whole in {cut.min_pictures} frames"
             )
-        shown = write_pictures(video, chosen, out)
+        write_pictures(video, chosen, out)
         write_mot(out / f"{name}.txt", np.concatenate(list(chosen.values())))
-        add_rows(out / "labels.csv", list(chosen), load_schema(attributes))
-        sheets = draw_sheets(shown, out / name)
-    except (SidewalkError, ValueError) as error:
+        add_rows(out / "labels.csv", columns, [key for key in chosen if key not in known])
+        sheets = draw_sheets([out / key for key in chosen], out / name)
+    except (SidewalkError, ValueError, OSError) as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         raise typer.Exit(2) from error
     typer.echo(f"{len(chosen)} tracklets; fill in {out / 'labels.csv'}, looking at {', '.join(map(str, sheets))}")

@@ -54,7 +54,7 @@ def write_mot(path: Path | str, rows: np.ndarray) -> None:
 
 
 def corners(rows: np.ndarray) -> np.ndarray:
-    """Boxes (R, 4) as x1 y1 x2 y2 of MOT rows."""
+    """Boxes (R, 4) as x1 y1 x2 y2 of MOT rows, in pixels counted from 1 as the rows are."""
     boxes = rows[:, LEFT : HEIGHT + 1].copy()
     boxes[:, 2:] += boxes[:, :2]
     return boxes

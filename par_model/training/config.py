@@ -58,7 +58,7 @@ class Model(Settings):
     """sizes: changes to the preset's par_model.config.ModelConfig.
 
     text: features of the attribute words, by CLIP's text tower or hashed. start: a checkpoint to go on from,
-    `default` for the one that ships; tower: a checkpoint whose visual tower a fresh model takes over.
+    `default` being the one that ships; tower: a checkpoint whose visual tower a fresh model takes over.
     """
 
     preset: Literal["compact", "paper"] = "compact"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from par_model.checkpoint import load, misfit
 from par_model.config import ModelConfig
 from par_model.datasets import TrackletSet, open_dataset
-from par_model.loading import default_checkpoint
+from par_model.loading import checkpoint_path
 from par_model.model import VTFPAR, build
 from par_model.schema import Schema
 from par_model.text import TextMode, encode_texts, hashed_text_features, text_tower, texts
@@ -59,14 +59,14 @@ def _read(data: Data, schema: Schema, source: str | list[str], split: str | None
 def build_model(run: Run, schema: Schema, ratio: Tensor) -> VTFPAR:
     """The model a run starts from: fresh, on CLIP's tower, or a checkpoint.
 
-    What was fitted stays a checkpoint's own; what groups mean is the schema's.
+    What was fitted stays a checkpoint's own; half-lives, labels and the like are the schema's.
     A fresh compact model's head starts at the odds of the training labels instead of learning them.
     """
     settings = run.model
     if settings.start is not None:
-        model = load(default_checkpoint() if settings.start == "default" else settings.start)
-        if model.schema.words != schema.words:
-            raise ConfigError(f"model.start: {settings.start} has other attributes than {run.attributes!r}")
+        model = load(checkpoint_path(settings.start))
+        if _meaning(model.schema) != _meaning(schema):
+            raise ConfigError(f"model.start: {settings.start} has other groups or sentences than {run.attributes!r}")
         model.schema = schema.calibrated(model.schema.calibration)
         return model
     sizes = dict(settings.sizes)
@@ -88,13 +88,18 @@ def build_model(run: Run, schema: Schema, ratio: Tensor) -> VTFPAR:
         with torch.no_grad():
             model.head.norm.bias.copy_(log_odds(ratio))
         if settings.tower is not None:
-            tower = load(settings.tower).backbone.state_dict()
+            tower = load(checkpoint_path(settings.tower)).backbone.state_dict()
             problem = misfit(model.backbone.state_dict(), tower)
             if problem:
                 raise ConfigError(f"model.tower: {settings.tower} has another tower than this model: {problem}")
             model.backbone.load_state_dict(tower)
         return model
     return _on_clip(settings, config, schema)
+
+
+def _meaning(schema: Schema) -> tuple[object, ...]:
+    """What a checkpoint's weights stand for."""
+    return schema.prompts, [(group.name, group.kind, [a.word for a in group.attributes]) for group in schema.groups]
 
 
 def _on_clip(settings: Model, config: ModelConfig, schema: Schema) -> VTFPAR:

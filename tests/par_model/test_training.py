@@ -17,7 +17,7 @@ import torch
 from par_model import load, save
 from par_model.datasets import DatasetError, Picture, open_dataset
 from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, decode_maps, encode_maps
-from par_model.loading import default_checkpoint
+from par_model.loading import checkpoint_path
 from par_model.losses import weighted_bce
 from par_model.schema import Calibration, load_schema
 from par_model.training import ConfigError, Report, Run, load_run, train
@@ -405,13 +405,17 @@ def test_a_group_with_one_answer_keeps_the_numbers_it_had(people: Path, tmp_path
 
 
 def test_a_start_brings_its_numbers_and_the_schema_what_groups_mean(people: Path, tmp_path: Path) -> None:
-    shipped = load(default_checkpoint())
+    shipped = load(checkpoint_path("default"))
     groups = [replace(group, half_life=77.0) for group in MARS.groups]
     changed = replace(MARS, groups=tuple(groups))
     run = tiny_run(people, tmp_path / "run", model={"start": "default"})
     started = build_model(run, changed, torch.ones(len(MARS.words)))
     assert started.schema.calibration == shipped.schema.calibration
     assert {group.half_life for group in started.schema.groups} == {77.0}
+    renamed = replace(MARS, groups=(replace(MARS.groups[0], name="sleeves"), *MARS.groups[1:]))
+    for other in (renamed, replace(MARS, template="a picture of somebody {}")):
+        with pytest.raises(ConfigError, match="other groups or sentences"):
+            build_model(run, other, torch.ones(len(MARS.words)))
 
 
 def test_the_threshold_is_where_f1_is_best() -> None:
