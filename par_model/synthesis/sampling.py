@@ -84,8 +84,9 @@ def sample_traits(rng: np.random.Generator) -> Traits:
         outer = "open"
     if bottom == "dress" and outer == "coat":
         outer = "none"
-    top_colour = str(rng.choice(TOP_COLOURS, p=[0.14, 0.09, 0.1, 0.12, 0.12, 0.13, 0.09, 0.1, 0.11]))
-    colours = np.array([0.1, 0.08, 0.16, 0.09, 0.12, 0.08, 0.07, 0.14, 0.09, 0.07])
+    # Dark clothes are what streets are full of, and the hardest to read.
+    top_colour = str(rng.choice(TOP_COLOURS, p=[0.24, 0.08, 0.09, 0.11, 0.11, 0.115, 0.075, 0.085, 0.095]))
+    colours = np.array([0.09, 0.07, 0.24, 0.08, 0.11, 0.07, 0.06, 0.15, 0.08, 0.06])
     colours[[BOTTOM_COLOURS.index("purple"), BOTTOM_COLOURS.index("pink")]] *= _ROSY[gender]
     bottom_colour = str(rng.choice(BOTTOM_COLOURS, p=colours / colours.sum()))
     if bottom == "dress":

@@ -54,6 +54,16 @@ def test_every_colour_word_of_the_schema_can_be_made() -> None:
         assert (samples <= 1).all()
 
 
+def test_shades_that_people_call_by_two_words_are_not_made() -> None:
+    rng = np.random.default_rng(0)
+    value = {
+        word: np.array([max(shade(rng, word)) for _ in range(500)])
+        for word in ("black", "gray", "blue", "purple", "white")
+    }
+    assert value["black"].max() < min(value[word].min() for word in ("gray", "blue", "purple")) / 1.4
+    assert value["gray"].max() < value["white"].min() / 1.2
+
+
 @pytest.mark.parametrize(
     ("share", "pixels", "contrast", "answer"),
     [
