@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from par_model.datasets import DatasetError, Problems, TrackletSet, even_indices
+from par_model.datasets import DatasetError, Problems, TrackletSet
 from par_model.metrics import argmax_scores, class_of, instance_scores, pooled_scores
 from par_model.recognizer import Recognizer
 from par_model.schema import Group, Schema
@@ -57,8 +57,7 @@ def predict(
     for start in range(0, len(tracklets), batch):
         windows: list[list[np.ndarray]] = []
         for place, tracklet in enumerate(tracklets.tracklets[start : start + batch], start):
-            chosen = sorted(set(even_indices(len(tracklet.pictures), recognizer.frames).tolist()))
-            window = _decode(tracklet.key, [tracklet.pictures[index] for index in chosen], tracklets.problems)
+            window = _decode(tracklet.key, tracklet.window(recognizer.frames), tracklets.problems)
             if window:
                 windows.append(window)
                 kept.append(place)
@@ -217,10 +216,9 @@ def within_one_step(table: np.ndarray, ordinal: int) -> float:
     table: (C, C) int64 counts of `confusion`; ordinal: how many classes, the first, are on the scale. Returns 0..1,
     0 of an empty table.
     """
-    steps = np.abs(np.subtract.outer(np.arange(len(table)), np.arange(len(table))))
-    near = np.eye(len(table), dtype=bool)
-    near[:ordinal, :ordinal] = steps[:ordinal, :ordinal] <= 1
-    return float(table[near].sum() / max(1, table.sum()))
+    scale = table[:ordinal, :ordinal]
+    near = table.trace() + scale.trace(offset=1) + scale.trace(offset=-1)
+    return float(near / max(1, table.sum()))
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> np.ndarray:

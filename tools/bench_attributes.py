@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from par_model.datasets import TrackletSet, even_indices, open_dataset
+from par_model.datasets import TrackletSet, open_dataset
 from par_model.evaluation import decisions, predict
 from par_model.recognizer import Recognizer
 from par_model.schema import load_schema
@@ -64,8 +64,7 @@ def peer_probabilities(path: Path, found: TrackletSet, frames: int, threads: int
     model: Any = openvino.Core().compile_model(path, "CPU", {"INFERENCE_NUM_THREADS": threads})
     rows = []
     for tracklet in found:
-        chosen = sorted(set(even_indices(len(tracklet.pictures), frames).tolist()))
-        crops = [cv2.resize(tracklet.pictures[place].decode(), (80, 160)) for place in chosen]
+        crops = [cv2.resize(picture.decode(), (80, 160)) for picture in tracklet.window(frames)]
         answers = [model(crop.transpose(2, 0, 1)[None].astype(np.float32)) for crop in crops]
         rows.append(np.mean([_attributes(answer) for answer in answers], axis=0))
     return np.stack(rows)

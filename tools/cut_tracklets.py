@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 
+from par_model.datasets.folder import label_rows
 from par_model.schema import Schema, load_schema
-from pipeline.sources import open_source
+from par_model.synthesis.card import grid
+from pipeline.sources import Source, open_source
 from pipeline.tracklets import box_quality, crop_person, even_indices
 from pipeline.types import SidewalkError, SourceInfo
 from trackers.mot import FRAME, HEIGHT, ID, SCORE, corners, read_mot, write_mot
@@ -54,15 +56,15 @@ def choose(rows: np.ndarray, info: SourceInfo, cut: Cut) -> dict[str, np.ndarray
     rows = rows[(rows[:, HEIGHT] >= cut.min_height) & (_quality(rows, info) > cut.min_quality)]
     for track in np.unique(rows[:, ID]):
         windows = list(_windows(rows[rows[:, ID] == track], frames, cut.min_pictures))
-        for window in _spread(windows, cut.windows):
+        for window in (windows[place] for place in _spread(len(windows), cut.windows)):
             name = f"{int(track):04d}-{int(window[0, FRAME]):06d}"
-            chosen[name] = np.stack(_spread(list(window), cut.pictures))
+            chosen[name] = window[_spread(len(window), cut.pictures)]
     return chosen
 
 
-def _spread(items: list[Any], most: int) -> list[Any]:
-    """At most so many of the items, evenly spread and in order, none twice."""
-    return [items[place] for place in even_indices(len(items), min(most, len(items)))]
+def _spread(available: int, most: int) -> list[int]:
+    """At most so many indices, evenly spread and in order, none twice."""
+    return even_indices(available, min(most, available))
 
 
 def _quality(rows: np.ndarray, info: SourceInfo) -> np.ndarray:
@@ -86,7 +88,7 @@ def pixel_corners(rows: np.ndarray) -> np.ndarray:
     return corners(rows) - 1.0
 
 
-def write_pictures(video: str, chosen: dict[str, np.ndarray], out: Path) -> None:
+def write_pictures(source: Source, chosen: dict[str, np.ndarray], out: Path) -> None:
     """Write OUT/NAME/FRAME.jpg of every chosen box, or nothing: raises SidewalkError where a frame is missing."""
     import cv2
 
@@ -95,8 +97,7 @@ def write_pictures(video: str, chosen: dict[str, np.ndarray], out: Path) -> None
         for row, box in zip(rows, pixel_corners(rows), strict=True):
             wanted.setdefault(int(row[FRAME]), []).append((name, box))
     out.mkdir(parents=True, exist_ok=True)
-    source = open_source(video)
-    with closing(source), tempfile.TemporaryDirectory(dir=out, prefix=".cutting-") as folder:
+    with tempfile.TemporaryDirectory(dir=out, prefix=".cutting-") as folder:
         for name in chosen:
             (Path(folder) / name).mkdir()
         for frame in source:
@@ -108,33 +109,28 @@ def write_pictures(video: str, chosen: dict[str, np.ndarray], out: Path) -> None
             if not wanted:
                 break
         if wanted:
-            raise SidewalkError(f"{video} has no frame {min(wanted)}; are the tracks of another video?")
+            raise SidewalkError(f"{source.info.uri} has no frame {min(wanted)}; are the tracks of another video?")
         for name in chosen:
             (Path(folder) / name).rename(out / name)
 
 
-def read_table(path: Path, schema: Schema) -> tuple[list[str], set[str]]:
-    """Columns and tracklets of a table of labels; where there is none yet, the columns of the schema."""
-    text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
-    if not text.strip():
-        return ["tracklet", *schema.group_names], set()
-    reader = csv.DictReader(io.StringIO(text))
-    reader.fieldnames = columns = [name.strip() for name in reader.fieldnames or ()]
-    if "tracklet" not in columns:
-        raise SidewalkError(f"{path}: no column 'tracklet'")
-    return columns, {(row["tracklet"] or "").strip() for row in reader}
-
-
-def add_rows(path: Path, columns: list[str], names: list[str]) -> None:
-    """Append an empty row a tracklet to a table of labels, or begin it; what is there stays as it is."""
+def missing_rows(path: Path, names: Iterable[str], schema: Schema) -> str:
+    """What to append to a table of labels for each tracklet to have a row; the whole table where there is none yet."""
     before = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
-    with path.open("a", newline="", encoding="utf-8") as file:
-        if before and not before.endswith("\n"):
-            file.write("\n")
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        if not before.strip():
-            writer.writeheader()
-        writer.writerows({"tracklet": name} for name in names)
+    added = io.StringIO()
+    if before and not before.endswith("\n"):
+        added.write("\n")
+    known: set[str] = set()
+    if before.strip():
+        reader = label_rows(io.StringIO(before), path)
+        columns = list(reader.fieldnames or ())
+        known = {(row["tracklet"] or "").strip() for row in reader}
+        writer = csv.DictWriter(added, columns, lineterminator="\n")
+    else:
+        writer = csv.DictWriter(added, ["tracklet", *schema.group_names], lineterminator="\n")
+        writer.writeheader()
+    writer.writerows({"tracklet": name} for name in names if name not in known)
+    return added.getvalue()
 
 
 def draw_sheets(folders: list[Path], out: Path) -> list[Path]:
@@ -151,11 +147,8 @@ def draw_sheets(folders: list[Path], out: Path) -> list[Path]:
         cells.append(cell)
     size, sheets = SHEET_ROWS * SHEET_COLUMNS, []
     for start in range(0, len(cells), size):
-        page = cells[start : start + size]
-        page += [np.zeros_like(page[0])] * (-len(page) % SHEET_COLUMNS)
-        lines = [np.hstack(page[at : at + SHEET_COLUMNS]) for at in range(0, len(page), SHEET_COLUMNS)]
         sheets.append(out.with_name(f"{out.name}-{len(sheets) + 1}.png"))
-        cv2.imwrite(str(sheets[-1]), np.vstack(lines))
+        cv2.imwrite(str(sheets[-1]), grid(cells[start : start + size], SHEET_COLUMNS))
     return sheets
 
 
@@ -178,18 +171,19 @@ def main(
     try:
         if (out / f"{name}.txt").exists():
             raise SidewalkError(f"{out} already holds tracklets of '{name}'; give another --name")
-        columns, known = read_table(out / "labels.csv", load_schema(attributes))
-        with closing(open_source(video)) as source:
-            info = source.info
         cut = Cut(pictures, seconds, windows, min_height)
-        chosen = {f"{name}-{key}": rows for key, rows in choose(read_mot(tracks), info, cut).items()}
-        if not chosen:
-            raise SidewalkError(
-                f"{tracks}: nobody is {min_height} pixels tall, surely detected and whole in {cut.min_pictures} frames"
-            )
-        write_pictures(video, chosen, out)
+        with closing(open_source(video)) as source:
+            chosen = {f"{name}-{key}": rows for key, rows in choose(read_mot(tracks), source.info, cut).items()}
+            if not chosen:
+                raise SidewalkError(
+                    f"{tracks}: nobody is {min_height} pixels tall, surely detected and whole "
+                    f"in {cut.min_pictures} frames"
+                )
+            added = missing_rows(out / "labels.csv", chosen, load_schema(attributes))
+            write_pictures(source, chosen, out)
         write_mot(out / f"{name}.txt", np.concatenate(list(chosen.values())))
-        add_rows(out / "labels.csv", columns, [key for key in chosen if key not in known])
+        with (out / "labels.csv").open("a", newline="", encoding="utf-8") as table:
+            table.write(added)
         sheets = draw_sheets([out / key for key in chosen], out / name)
     except (SidewalkError, ValueError, OSError) as error:
         typer.secho(f"error: {error}", fg="red", err=True)

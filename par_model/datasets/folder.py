@@ -11,6 +11,7 @@ without a column are unknown, and left out of training and scores.
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 from par_model.datasets.labels import LabelCoder
@@ -32,12 +33,8 @@ def read_folder(root: Path, schema: Schema, labels: Path | None = None, *, stric
     except OSError as error:
         raise DatasetError(f"{table}: {error.strerror or error}; give a folder with labels.csv") from error
     with file:
-        reader = csv.DictReader(file)
-        names = [name.strip() for name in reader.fieldnames or ()]
-        reader.fieldnames = names
-        if "tracklet" not in names:
-            raise DatasetError(f"{table}: no column 'tracklet'")
-        coder.check_groups([name for name in names if name not in ("tracklet", "split")], str(table))
+        reader = label_rows(file, table)
+        coder.check_groups([name for name in reader.fieldnames or () if name not in ("tracklet", "split")], str(table))
         for number, row in enumerate(reader, start=2):
             name = (row.pop("tracklet") or "").strip()
             split = (row.pop("split", "") or "").strip()
@@ -59,3 +56,12 @@ def read_folder(root: Path, schema: Schema, labels: Path | None = None, *, stric
     for name in sorted(folders):
         problems.add("tracklet without label", f"{root / name} is not in {table.name}")
     return TrackletSet(schema, found, problems)
+
+
+def label_rows(lines: Iterable[str], table: Path) -> csv.DictReader[str]:
+    """The rows of a table of labels by column. Raises DatasetError that names `table` where no column is `tracklet`."""
+    reader = csv.DictReader(lines)
+    reader.fieldnames = names = [name.strip() for name in reader.fieldnames or ()]
+    if "tracklet" not in names:
+        raise DatasetError(f"{table}: no column 'tracklet'")
+    return reader

@@ -64,6 +64,10 @@ class Tracklet:
     split: str = ""
     parts: Picture | None = None
 
+    def window(self, frames: int) -> list[Picture]:
+        """At most so many of the pictures, evenly spread and in time order, none twice. DatasetError where none are."""
+        return [self.pictures[place] for place in sorted(set(even_indices(len(self.pictures), frames).tolist()))]
+
 
 @dataclass
 class Problems:

@@ -70,7 +70,10 @@ def contact_sheet(shards: list[Path], path: Path, count: int = 96, columns: int 
         for _, picture, _ in read_frames(shard, 2, each):
             tiles.append(np.asarray(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)))
     tiles = tiles[: max(columns, len(tiles[:count]) // columns * columns)]
-    blank = np.zeros_like(tiles[0])
-    tiles += [blank] * (-len(tiles) % columns)
-    rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    cv2.imwrite(str(path), np.vstack(rows))
+    cv2.imwrite(str(path), grid(tiles, columns))
+
+
+def grid(tiles: list[np.ndarray], columns: int) -> np.ndarray:
+    """Pictures of one size, (H, W, 3) uint8 each, side by side in lines of so many; the last is filled with black."""
+    filled = tiles + [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
+    return np.vstack([np.hstack(filled[at : at + columns]) for at in range(0, len(filled), columns)])
