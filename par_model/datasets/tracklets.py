@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -73,21 +74,23 @@ class Tracklet:
 class Problems:
     """Counts what a data set has wrong, keeps a line on each, and stops only where it is strict.
 
-    kept: lines remembered per kind; all are counted.
+    kept: lines remembered per kind; all are counted. Threads may share one.
     """
 
     strict: bool = False
     kept: int = 20
     counts: Counter[str] = field(default_factory=Counter)
     lines: list[str] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def add(self, kind: str, line: str) -> None:
         """kind: what sort of problem, e.g. 'missing picture'; line: which one and where."""
         if self.strict:
             raise DatasetError(f"{kind}: {line}")
-        self.counts[kind] += 1
-        if self.counts[kind] <= self.kept:
-            self.lines.append(f"{kind}: {line}")
+        with self._lock:
+            self.counts[kind] += 1
+            if self.counts[kind] <= self.kept:
+                self.lines.append(f"{kind}: {line}")
 
     def summary(self) -> str:
         """One line, or '' where nothing was wrong."""

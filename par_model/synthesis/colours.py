@@ -16,9 +16,9 @@ _SHADES: dict[str, tuple[tuple[float, _Range, _Range, _Range], ...]] = {
     # Whatever its tint, cloth so dark is called black, and washed out or of leather a little above. Between it and the
     # darkest gray, navy or violet lies a gap where people do not agree.
     "black": (
-        (1.0, (0, 360), (0.0, 0.3), (0.02, 0.14)),
+        (1.0, (0, 360), (0.0, 0.36), (0.02, 0.15)),
         (0.35, (205, 245), (0.2, 0.6), (0.04, 0.15)),
-        (0.15, (5, 40), (0.15, 0.45), (0.06, 0.16)),
+        (0.25, (-10, 40), (0.15, 0.45), (0.06, 0.18)),
         (0.3, (0, 360), (0.0, 0.14), (0.13, 0.22)),
     ),
     "gray": (
@@ -36,6 +36,7 @@ _SHADES: dict[str, tuple[tuple[float, _Range, _Range, _Range], ...]] = {
         (1.0, (42, 58), (0.5, 0.95), (0.7, 0.95)),
         (0.25, (36, 46), (0.3, 0.5), (0.75, 0.9)),
         (0.2, (42, 54), (0.4, 0.6), (0.5, 0.72)),
+        (0.3, (30, 42), (0.6, 0.9), (0.5, 0.85)),
     ),
     "green": (
         (1.0, (90, 165), (0.35, 0.9), (0.24, 0.75)),

@@ -33,6 +33,16 @@ _CARRIES = {"female": (0.95, 1.2, 1.25), "male": (1.05, 0.8, 0.75)}
 _HAND_BAG = {"female": (0.31, 0.2, 0.07, 0.42), "male": (0.27, 0.31, 0.34, 0.08)}
 _HAT = {"female": (0.34, 0.28, 0.17, 0.21), "male": (0.5, 0.28, 0.12, 0.1)}
 _ROSY = {"female": 1.35, "male": 0.65}  # how much more often trousers and skirts are pink or purple
+# How often clothes have each colour, as TOP_COLOURS and BOTTOM_COLOURS. Dark ones are what streets are full of, and the
+# hardest to read.
+_TOPS = (0.24, 0.08, 0.09, 0.11, 0.11, 0.115, 0.075, 0.085, 0.095)
+_BOTTOMS = (0.09, 0.07, 0.24, 0.08, 0.11, 0.07, 0.06, 0.15, 0.08, 0.06)
+# Some people are inconspicuous: muted colours, seldom a hat or a bag. Few would be, were all traits drawn apart, yet it
+# is among them that a false alarm is likeliest where most of a crowd is like that.
+_PLAIN = 0.25
+_PLAIN_TOPS = (0.42, 0.02, 0.04, 0.17, 0.17, 0.09, 0.02, 0.04, 0.03)
+_PLAIN_BOTTOMS = (0.03, 0.01, 0.4, 0.02, 0.13, 0.01, 0.01, 0.31, 0.07, 0.01)
+_PLAIN_CARRIES, _PLAIN_HATS = 0.3, 0.25  # how many times as often such people carry a bag, wear a hat
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,7 @@ def sample_traits(rng: np.random.Generator) -> Traits:
     """Near-flat marginals: a rare attribute is worth more to a learner than a realistic share of it."""
     female = bool(rng.uniform() < 0.5)
     gender = "female" if female else "male"
+    plain = bool(rng.uniform() < _PLAIN)
     age = str(rng.choice(AGES, p=[0.24, 0.24, 0.3, 0.22]))
     top_short = bool(rng.uniform() < 0.45)
     roll = rng.uniform()
@@ -84,18 +95,17 @@ def sample_traits(rng: np.random.Generator) -> Traits:
         outer = "open"
     if bottom == "dress" and outer == "coat":
         outer = "none"
-    # Dark clothes are what streets are full of, and the hardest to read.
-    top_colour = str(rng.choice(TOP_COLOURS, p=[0.24, 0.08, 0.09, 0.11, 0.11, 0.115, 0.075, 0.085, 0.095]))
-    colours = np.array([0.09, 0.07, 0.24, 0.08, 0.11, 0.07, 0.06, 0.15, 0.08, 0.06])
+    top_colour = str(rng.choice(TOP_COLOURS, p=_PLAIN_TOPS if plain else _TOPS))
+    colours = np.array(_PLAIN_BOTTOMS if plain else _BOTTOMS)
     colours[[BOTTOM_COLOURS.index("purple"), BOTTOM_COLOURS.index("pink")]] *= _ROSY[gender]
     bottom_colour = str(rng.choice(BOTTOM_COLOURS, p=colours / colours.sum()))
     if bottom == "dress":
         shared = [c for c in TOP_COLOURS if c in BOTTOM_COLOURS]
         top_colour = bottom_colour = str(rng.choice(shared))
-    bags = rng.uniform(size=3) < np.multiply(_BAGS[age], _CARRIES[gender])
+    bags = rng.uniform(size=3) < np.multiply(_BAGS[age], _CARRIES[gender]) * (_PLAIN_CARRIES if plain else 1.0)
     if bags.sum() == 3:
         bags[rng.integers(3)] = False
-    hat = str(rng.choice(HATS, p=_HAT[gender])) if rng.uniform() < 0.35 else None
+    hat = str(rng.choice(HATS, p=_HAT[gender])) if rng.uniform() < 0.35 * (_PLAIN_HATS if plain else 1.0) else None
     hood_up = bool(hat is None and not top_short and rng.uniform() < 0.07)
     if outer == "open" and top_colour == "complex":  # a second colour would be one too many
         outer = "jacket"

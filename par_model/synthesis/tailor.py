@@ -149,7 +149,7 @@ class Tailor:
             gap = 0.0 if rng.uniform() < 0.6 else float(rng.uniform(0.2, 0.6))
             fitting.layers.append(wardrobe.loft(body, TOP, 1.1, hem, 0.012 + bulk, float(rng.uniform(0.0, 0.05)), gap))
         if traits.outer in ("jacket", "coat", "open") and not (traits.hood or traits.hood_up) and rng.uniform() < 0.6:
-            materials[HOOD] = replace(materials[TOP], pattern=PLAIN)
+            materials[HOOD] = _lining(rng, materials[TOP])
             fitting.layers.append(hair.collar(rng, body, self.bank, HOOD))
         if traits.outer in ("jacket", "coat") and stuff.pattern == PLAIN and rng.uniform() < 0.7:
             materials[TOP] = replace(
@@ -163,7 +163,7 @@ class Tailor:
             materials[HOOD] = replace(materials[TOP], sleeve=9.0, hem=-9.0, pattern=PLAIN)
             fitting.layers.append(hair.raised_hood(body, self.bank, HOOD))
         if traits.hood:
-            materials[HOOD] = materials[TOP] if rng.uniform() < 0.8 else Material(shade(rng, "gray"))
+            materials[HOOD] = _lining(rng, materials[TOP])
             fitting.layers.append(hair.hood(body, self.bank, HOOD))
         if traits.scarf:
             word = str(rng.choice([c for c in TOP_COLOURS if c != "complex"]))
@@ -266,6 +266,14 @@ class Tailor:
                 materials[HAT] if rng.uniform() < 0.75 else Material(shade(rng, contrasting(rng, word, TOP_COLOURS)))
             )
             fitting.layers += barber.hat(traits.hat, body, HAT, BRIM)
+
+
+def _lining(rng: np.random.Generator, stuff: Material) -> Material:
+    """What a collar or a hood that lies on the shoulders shows: the cloth, or something dark that is no long hair."""
+    if rng.uniform() < 0.6:
+        return replace(stuff, pattern=PLAIN)
+    word = str(rng.choice(["black", "brown", "gray"], p=[0.6, 0.2, 0.2]))
+    return Material(shade(rng, word), gloss=0.02, wrinkle=float(rng.uniform(0.3, 1.0)))
 
 
 def _describe(fitting: Fitting, hair_style: str) -> dict[str, object]:

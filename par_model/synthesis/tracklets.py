@@ -119,7 +119,7 @@ class TrackletGenerator:
     ) -> list[list[Figure]]:  # fmt: skip
         """Other people near the target, per frame; their meshes join `uploaded`."""
         frames: list[list[Figure]] = [[] for _ in times]
-        if rng.uniform() > 0.3:
+        if rng.uniform() > 0.4:
             return frames
         for number in range(1 if rng.uniform() < 0.8 else 2):
             motion = "staying" if person.styles[0].motion == "staying" or rng.uniform() < 0.2 else "walking"

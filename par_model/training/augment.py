@@ -33,7 +33,7 @@ class Augmenter:
     def __call__(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
         """pictures: (B, T, 3, H, W) RGB uint8. Returns (B, T, 3, h, w) RGB in [0, 1].
 
-        generator: on the CPU; the same state gives the same batch on every device.
+        generator: on the CPU; the same state gives the same batch on every device but for the grain of the noise.
         """
         draw = Draw(generator, pictures.shape[0], pictures.shape[1], pictures.device)
         if self.settings.independent_frames:
@@ -115,14 +115,16 @@ class Augmenter:
         return x if halvings == 0 else F.interpolate(x, size=self.size, mode="bilinear", align_corners=False)
 
     def _light(self, x: Tensor, draw: Draw) -> Tensor:
-        """Mid-tones, exposure, contrast, haze, shadows tinted or lost, saturation, and the cast of a lamp or of dusk.
+        """Mid-tones, exposure, contrast, a veil, shadows tinted or lost, saturation, and the cast of a lamp or of dusk.
 
         All but the mid-tones are linear in RGB, so they are one 3 x 3 matrix and an offset per tracklet.
         """
         s = self.settings
         x = torch.addcmul(x, draw.spread(s.gamma * draw.signed()), x * (1.0 - x))
-        warmth, tint = s.temperature * draw.signed(), s.tint * draw.signed()
-        gains = torch.exp(torch.cat([warmth, -tint, -warmth], dim=1) + s.exposure * draw.signed())
+        cast = 1.0 + draw.sometimes(s.cast_chance, s.cast)[..., 0]
+        warmth, tint = s.temperature * cast * draw.signed(), s.tint * cast * draw.signed()
+        exposure = s.exposure * draw.signed() - draw.sometimes(s.dark_chance, s.dark)[..., 0]
+        gains = torch.exp(torch.cat([warmth, -tint, -warmth], dim=1) + exposure)
         saturation = (1.0 + s.saturation * draw.signed())[..., None]
         contrast = (1.0 + s.contrast * draw.signed())[..., None]
         haze, crush = draw.sometimes(s.haze_chance, s.haze), draw.sometimes(s.crush_chance, s.crush)
@@ -130,7 +132,9 @@ class Augmenter:
         matrix = saturation * torch.eye(3, device=x.device) + (1.0 - saturation) * luma
         matrix = matrix * gains[:, None, :]
         mean = (matrix @ x.mean(dim=(1, 3, 4))[..., None]).mean(dim=1, keepdim=True)
-        offset = mean * (1.0 - contrast) * (1.0 - haze) + 0.75 * haze
+        tints = torch.cat([draw.signed() for _ in range(3)], dim=1)
+        veil = (0.25 + 0.7 * draw.uniform()) * torch.exp(s.veil_tint * tints)
+        offset = mean * (1.0 - contrast) * (1.0 - haze) + haze * veil[..., None]
         matrix = matrix * contrast * (1.0 - haze) / (1.0 - crush)
         shadows = s.shadows * torch.cat([draw.signed() for _ in range(3)], dim=1)[..., None]
         offset = (offset - crush) / (1.0 - crush) + shadows
@@ -166,14 +170,16 @@ class Augmenter:
     def _erase(self, x: Tensor, draw: Draw) -> Tensor:
         """A flat patch in front of some of the people, at the same place in every frame."""
         s = self.settings
-        height, width = self.size
-        for row in range(len(x)):
-            chance, top, left, tall, wide, *colour = draw.scalars(8)
-            if chance < s.erase_chance:
-                h, w = round(height * (0.06 + s.erase * tall)), round(width * (0.06 + s.erase * wide))
-                y, z = round(top * (height - h)), round(left * (width - w))
-                x[row, :, :, y : y + h, z : z + w] = x.new_tensor(colour)[:, None, None]
-        return x
+        covered = draw.uniform() < s.erase_chance
+        lines = []
+        for side in self.size:
+            length = 0.06 + s.erase * draw.uniform()
+            start = draw.uniform() * (1.0 - length)
+            place = (torch.arange(side, device=x.device) + 0.5) / side
+            lines.append((place >= start) & (place < start + length))
+        patch = (covered[..., None] & lines[0][:, :, None] & lines[1][:, None, :])[:, None, None]
+        colour = torch.cat([draw.uniform() for _ in range(3)], dim=1)[:, None, :, None, None]
+        return torch.where(patch, colour, x)
 
 
 def _grid(theta: Tensor, size: tuple[int, int]) -> Tensor:
@@ -209,13 +215,18 @@ class Draw:
         return (torch.rand(shape, generator=self.generator).mean(0) * 2.0 - 1.0).to(self.device) * 1.5
 
     def normal(self, shape: tuple[int, ...]) -> Tensor:
-        return torch.randn(shape, generator=self.generator).to(self.device)
+        """Drawn on the device itself: these are too many to be sent there."""
+        generator = self.generator
+        if self.device.type != "cpu":
+            seed = int(torch.randint(2**31, (1,), generator=generator))
+            generator = torch.Generator(self.device).manual_seed(seed)
+        return torch.randn(shape, generator=generator, device=self.device)
 
     def integers(self, count: int, high: int) -> list[int]:
-        return [int(value) for value in torch.randint(high, (count,), generator=self.generator)]
+        return list(torch.randint(high, (count,), generator=self.generator).tolist())
 
     def scalars(self, count: int) -> list[float]:
-        return [float(value) for value in torch.rand(count, generator=self.generator)]
+        return list(torch.rand(count, generator=self.generator).tolist())
 
     @staticmethod
     def spread(value: Tensor) -> Tensor:

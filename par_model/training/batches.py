@@ -81,6 +81,9 @@ def in_order(labels: np.ndarray, pictures: int, *, batch: int, frames: int) -> I
 
 def load(store: PictureStore, batch: Batch, device: torch.device) -> Tensor:
     """(B, T, 3, H, W) RGB uint8 on `device`."""
+    if store.resident is not None:
+        rows, frames = (torch.from_numpy(index).to(device) for index in (batch.rows[:, None], batch.frames))
+        return store.resident[rows, frames]
     return torch.from_numpy(store[batch.rows[:, None], batch.frames]).to(device)
 
 

@@ -73,7 +73,9 @@ class Augmentation(Settings):
     """Strengths of the random changes (see par_model.training.augment).
 
     scale, shift, aspect, rotation: another box round the same person, in fractions of the box and degrees;
-    frame_shift: what of it differs between the frames. gamma, exposure, temperature, tint: natural logarithms.
+    frame_shift: what of it differs between the frames. gamma, exposure, temperature, tint, dark, veil_tint: natural
+    logarithms. dark: what some are underexposed by, as at night. cast: by how many times more some have the cast of
+    temperature and tint. haze: share of light that comes from a veil of any brightness, of a colour within veil_tint.
     crush: up to this brightness all turns black. shadows: what a channel is brighter or darker throughout, as where
     black levels are badly set. *_chance: probabilities. independent_frames: the published augmentation instead, a
     border of `shift_pixels`, random crop and mirroring per frame.
@@ -89,15 +91,20 @@ class Augmentation(Settings):
     max_shrink: float = 4.0
     gamma: float = 0.3
     exposure: float = 0.3
+    dark_chance: float = 0.15
+    dark: float = 1.0
     temperature: float = 0.15
     tint: float = 0.06
+    cast_chance: float = 0.2
+    cast: float = 1.5
     saturation: float = 0.3
     contrast: float = 0.3
-    haze_chance: float = 0.2
-    haze: float = 0.3
+    haze_chance: float = 0.25
+    haze: float = 0.5
+    veil_tint: float = 0.2
     crush_chance: float = 0.25
     crush: float = 0.16
-    shadows: float = 0.05
+    shadows: float = 0.06
     blur_chance: float = 0.2
     blur: float = 1.2
     noise: float = 0.04

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from par_model.config import Preprocessing
 from par_model.datasets import DatasetError, Problems, Tracklet, TrackletSet, even_indices
@@ -22,7 +27,8 @@ class PictureStore:
     """The same number of pictures of each tracklet, evenly spread over it, all of one size.
 
     Indexing with (rows, frames) index arrays gives RGB uint8 (..., 3, H, W). digest: names exactly these
-    pictures. maps: their part maps as (N, pictures, *MAP_SIZE) uint8, where asked for.
+    pictures. maps: their part maps as (N, pictures, *MAP_SIZE) uint8, where asked for. resident: all pictures as
+    (N, pictures, 3, H, W) in the memory of a GPU, after `move`.
     """
 
     def __init__(self, chunks: Sequence[np.ndarray], digest: str, maps: np.ndarray | None = None) -> None:
@@ -31,6 +37,7 @@ class PictureStore:
         self.maps = maps
         self.starts = np.cumsum([0, *(len(chunk) for chunk in chunks)])
         self.pictures = int(self.chunks[0].shape[1])
+        self.resident: Tensor | None = None
 
     @classmethod
     def open(
@@ -52,20 +59,41 @@ class PictureStore:
         """
         folder.mkdir(parents=True, exist_ok=True)
         chunks: list[np.ndarray] = []
+        maps: list[np.ndarray] = []
         names: list[str] = []
         done = 0
-        for part in _files(tracklets.tracklets):
-            names.append(_digest(part, size, pictures, preprocessing))
-            path = folder / f"{names[-1]}.npy"
+
+        def read(part: list[Tracklet]) -> tuple[str, np.ndarray, np.ndarray | None]:
+            name = _digest(part, size, pictures, preprocessing)
+            path = folder / f"{name}.npy"
             if not path.is_file():
                 _decode(part, path, size, pictures, preprocessing, tracklets.problems)
-            chunks.append(np.load(path, mmap_mode="r"))
-            done += len(part)
-            progress(done)
+            rows = np.load(path, mmap_mode="r")
+            return name, rows, _maps(part, pictures, tracklets.problems) if parts else None
+
+        # Decoding leaves the interpreter free, so that threads are enough.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for name, rows, found in pool.map(read, _files(tracklets.tracklets)):
+                names.append(name)
+                chunks.append(rows)
+                if found is not None:
+                    maps.append(found)
+                done += len(rows)
+                progress(done)
         if not chunks:
             raise DatasetError("the data set has no tracklets")
-        maps = np.stack([_maps(tracklet, pictures, tracklets.problems) for tracklet in tracklets]) if parts else None
-        return cls(chunks, " ".join(names), maps)
+        return cls(chunks, " ".join(names), np.concatenate(maps) if maps else None)
+
+    def move(self, device: torch.device) -> None:
+        """Copy all pictures to a GPU if they take at most half of the memory free there, or every batch would wait for
+        the disk.
+        """
+        shape = len(self), *self.chunks[0].shape[1:]
+        if device.type != "cuda" or 2 * math.prod(shape) > torch.cuda.mem_get_info(device)[0]:
+            return
+        self.resident = torch.empty(shape, dtype=torch.uint8, device=device)
+        for start, chunk in zip(self.starts, self.chunks):
+            self.resident[start : start + len(chunk)] = torch.from_numpy(np.array(chunk)).to(device)
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -80,17 +108,18 @@ class PictureStore:
         return result
 
 
-def _maps(tracklet: Tracklet, pictures: int, problems: Problems) -> np.ndarray:
-    """(pictures, *MAP_SIZE) uint8, UNKNOWN_PART where the tracklet has none."""
-    if tracklet.parts is not None:
+def _maps(part: Sequence[Tracklet], pictures: int, problems: Problems) -> np.ndarray:
+    """(N, pictures, *MAP_SIZE) uint8, UNKNOWN_PART where a tracklet has none."""
+    found = np.full((len(part), pictures, *MAP_SIZE), UNKNOWN_PART, dtype=np.uint8)
+    for row, tracklet in zip(found, part):
+        if tracklet.parts is None:
+            continue
         count = len(tracklet.pictures)
         try:
-            maps = decode_maps(tracklet.parts, count)
+            row[:] = decode_maps(tracklet.parts, count)[even_indices(count, pictures)]
         except (DatasetError, OSError) as error:
             problems.add("unreadable part maps", f"{tracklet.key}: {error}")
-        else:
-            return np.asarray(maps[even_indices(count, pictures)])
-    return np.full((pictures, *MAP_SIZE), UNKNOWN_PART, dtype=np.uint8)
+    return found
 
 
 def _files(tracklets: Sequence[Tracklet]) -> list[list[Tracklet]]:

@@ -76,6 +76,8 @@ def set_up(run: Run, report: Report) -> Bench:
         )
 
     stores = pictures("training", margin), pictures("validation", 1.0)
+    for store in stores:
+        store.move(device)
     report.problems(splits)
     return Bench(run, model, splits, *stores, device, report)
 
