@@ -186,13 +186,15 @@ def collar(rng: np.random.Generator, body: Body, bank: BodyBank, material: int) 
     )  # fmt: skip
 
 
-def hood(body: Body, bank: BodyBank, material: int) -> Layer:
-    """A hood folded down behind the neck."""
+def hood(rng: np.random.Generator, body: Body, bank: BodyBank, material: int) -> Layer:
+    """A hood folded down behind the neck, from a small roll to one that covers the shoulder blades."""
     scale = body.height / float(bank.mean[:SKIN_VERTICES, 2].max())
-    shape, faces = superellipsoid((0.115, 0.06, 0.06), 2.2, 9, 18)
+    wide, thick, tall = rng.uniform(0.1, 0.15), rng.uniform(0.05, 0.075), rng.uniform(0.05, 0.12)
+    shape, faces = superellipsoid((wide, thick, tall), 2.2, 9, 18)
     shape = shape.copy()
     shape[:, 1] -= 2.6 * shape[:, 0] ** 2  # wraps around the neck
-    points = shape * scale + body.joints[JOINT_INDEX["neck"]] + np.array([0, 0.065, -0.02]) * scale
+    middle = np.array([0, 0.065, 0.04 - tall])
+    points = shape * scale + body.joints[JOINT_INDEX["neck"]] + middle * scale
     return Layer(
         points, points / scale, np.full(len(points), -0.3, np.float32),
         rigid(len(points), JOINT_INDEX["chest"]), faces, material,

@@ -164,7 +164,7 @@ class Tailor:
             fitting.layers.append(hair.raised_hood(body, self.bank, HOOD))
         if traits.hood:
             materials[HOOD] = _lining(rng, materials[TOP])
-            fitting.layers.append(hair.hood(body, self.bank, HOOD))
+            fitting.layers.append(hair.hood(rng, body, self.bank, HOOD))
         if traits.scarf:
             word = str(rng.choice([c for c in TOP_COLOURS if c != "complex"]))
             materials[SCARF] = cloth(rng, word, TOP_COLOURS)

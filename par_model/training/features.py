@@ -13,7 +13,7 @@ from torch import Tensor
 from par_model.model import VTFPAR
 from par_model.training.augment import plain
 from par_model.training.batches import Batch, in_order, load
-from par_model.training.pictures import PictureStore
+from par_model.training.pictures import PictureStore, unique_suffix
 
 
 class FeatureStore:
@@ -40,7 +40,7 @@ class FeatureStore:
             name.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         path = folder / f"taps-{name.hexdigest()}.npy"
         if not path.is_file():
-            partial = path.with_suffix(".partial")
+            partial = path.with_suffix(f".{unique_suffix()}.partial")
             table = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
             model.eval()
             for batch in in_order(np.zeros((len(store), 0)), store.pictures, batch=16, frames=config.frames):

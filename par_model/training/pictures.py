@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
+from threading import get_ident
 
 import numpy as np
 import torch
@@ -142,6 +143,11 @@ def _digest(part: Sequence[Tracklet], size: tuple[int, int], pictures: int, prep
     return name.hexdigest()
 
 
+def unique_suffix() -> str:
+    """For a file in the making: another run may be filling the same cache."""
+    return f"{os.getpid()}-{get_ident()}"
+
+
 def _decode(
     part: Sequence[Tracklet],
     path: Path,
@@ -150,7 +156,7 @@ def _decode(
     preprocessing: Preprocessing,
     problems: Problems,
 ) -> None:
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(f".{unique_suffix()}.partial")
     shape = (len(part), pictures, 3, *size)
     table = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
     resizer = CropBatch(size, preprocessing, 1)

@@ -150,6 +150,9 @@ def test_sampled_people_have_even_the_rare_words_often() -> None:
     for word in TOP_COLOURS:
         assert 0.05 < np.mean([p.top_colour == word for p in people]) < 0.32
     assert 0.4 < np.mean([p.gender == "female" for p in people]) < 0.6
+    dark = {"black", "gray", "blue"}
+    bare = [not (p.hat or p.backpack or p.shoulder_bag or p.hand_bag) for p in people]
+    assert np.mean([b and {p.top_colour, p.bottom_colour} <= dark for b, p in zip(bare, people)]) > 0.1
     for thing in ("hat", "backpack", "shoulder_bag", "hand_bag"):
         assert 0.14 < np.mean([bool(getattr(p, thing)) for p in people]) < 0.45
     # A skirt says a lot about gender, a hat nothing.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from par_model import load, save
 from par_model.datasets import DatasetError, Picture, open_dataset
@@ -23,6 +25,7 @@ from par_model.schema import Calibration, load_schema
 from par_model.training import ConfigError, Report, Run, load_run, train
 from par_model.training.augment import Augmenter, plain
 from par_model.training.batches import Batches
+from par_model.training.batches import load as load_batch
 from par_model.training.calibrate import best_threshold, fit_platt, fit_softmax, prior_shift
 from par_model.training.config import Augmentation, Loss
 from par_model.training.objective import Objective, part_weights
@@ -224,18 +227,45 @@ def test_augmentation_is_one_draw_a_tracklet_and_repeats_with_its_seed() -> None
 
 UNCHANGED_LIGHT = dict.fromkeys(
     ("gamma", "exposure", "temperature", "tint", "saturation", "contrast", "shadows", "noise", "low_resolution",
-     "haze_chance", "crush_chance", "blur_chance", "erase_chance"), 0.0,
+     "dark_chance", "cast_chance", "haze_chance", "crush_chance", "blur_chance", "erase_chance"), 0.0,
 )  # fmt: skip
+STILL = dict.fromkeys(("flip", "scale", "shift", "frame_shift", "aspect", "rotation"), 0.0)
 
 
 def test_lost_shadows_turn_black_and_leave_white_alone() -> None:
     pictures = torch.zeros((8, 2, 3, 48, 24), dtype=torch.uint8)
     pictures[:, :, :, :16], pictures[:, :, :, 32:] = 5, 255
-    still = dict.fromkeys(("flip", "scale", "shift", "frame_shift", "aspect", "rotation"), 0.0)
-    augment = Augmenter(Augmentation(**UNCHANGED_LIGHT | still | {"crush_chance": 1.0, "crush": 0.5}), (48, 24))
+    augment = Augmenter(Augmentation(**UNCHANGED_LIGHT | STILL | {"crush_chance": 1.0, "crush": 0.5}), (48, 24))
     changed = augment(pictures, torch.Generator().manual_seed(0))
     assert (changed[:, :, :, :15] == 0).float().mean() > 0.8
     assert torch.allclose(changed[:, :, :, 33:], torch.ones(()))
+
+
+def test_the_dark_is_dark_and_a_veil_lifts_black() -> None:
+    pictures = torch.zeros(64, 2, 3, 48, 24, dtype=torch.uint8)
+    pictures[..., 24:, :] = 200
+
+    def changed(**strengths: float) -> Tensor:
+        augment = Augmenter(Augmentation(**UNCHANGED_LIGHT | STILL | strengths), (48, 24))
+        return augment(pictures, torch.Generator().manual_seed(0))
+
+    night = changed(dark_chance=1.0, dark=1.0)[..., 30:, :].flatten(1).mean(dim=1)
+    assert 0.36 * 200 / 255 < night.min() < night.max() < 200 / 255
+    veil = changed(haze_chance=1.0, haze=0.5, veil_tint=0.2)[..., :18, :].flatten(3).mean(dim=(1, 3))
+    assert (veil >= 0).all()
+    assert 0.05 < veil.mean() < 0.3
+    assert (veil.amax(dim=1) / veil.amin(dim=1)).median() > 1.05, "veils have colours"
+
+
+def test_an_erased_patch_stays_at_its_place_in_every_frame() -> None:
+    pictures = torch.zeros(32, 3, 3, 48, 24, dtype=torch.uint8)
+    augment = Augmenter(Augmentation(**UNCHANGED_LIGHT | STILL | {"erase_chance": 1.0, "erase": 0.3}), (48, 24))
+    covered = augment(pictures, torch.Generator().manual_seed(0)).amax(dim=2) > 0
+    assert torch.equal(covered[:, 0], covered[:, 2])
+    rows, columns = covered[:, 0].any(dim=2).sum(dim=1), covered[:, 0].any(dim=1).sum(dim=1)
+    assert torch.equal(covered[:, 0].sum(dim=(1, 2)), rows * columns), "a patch is a rectangle"
+    assert 1 <= rows.min() < rows.max() <= 0.36 * 48 + 1
+    assert 1 <= columns.min() < columns.max() <= 0.36 * 24 + 1
 
 
 def test_part_maps_are_cut_like_their_pictures() -> None:
@@ -474,6 +504,32 @@ def test_unreadable_part_maps_are_counted_and_stay_unknown(tmp_path: Path) -> No
     assert found.problems.counts == {"unreadable part maps": 1}
     assert store.maps is not None
     assert [bool((maps == UNKNOWN_PART).all()) for maps in store.maps] == [False, False, True, False]
+
+
+def test_runs_that_fill_one_cache_at_once_all_find_every_picture_in_order(tmp_path: Path) -> None:
+    for number in range(4):
+        write_shard(tmp_path / "data" / f"{number}.tar", 6, number)
+    found = open_dataset(tmp_path / "data", MARS)
+    sizes: dict[str, Any] = {"size": (32, 16), "pictures": 3, "preprocessing": load_preprocessing()}
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(lambda _: PictureStore.open(found, tmp_path / "cache", **sizes), range(4)))
+    assert not list((tmp_path / "cache").glob("*.partial"))
+    every = np.arange(len(found))[:, None], np.arange(3)[None]
+    for store in stores:
+        for row, tracklet in zip(store[every], found, strict=True):
+            assert np.array_equal(row[1], tracklet.pictures[1].decode()[..., ::-1].transpose(2, 0, 1))
+
+
+def test_pictures_held_by_a_device_make_the_same_batches(tmp_path: Path) -> None:
+    write_shard(tmp_path / "data" / "0.tar", 9, 0)
+    sizes: dict[str, Any] = {"size": (32, 16), "pictures": 3, "preprocessing": load_preprocessing()}
+    store = PictureStore.open(open_dataset(tmp_path / "data", MARS), tmp_path / "cache", **sizes)
+    store.move(torch.device("cpu"))
+    assert store.resident is None, "a CPU reads the disk"
+    batch = next(Batches(np.zeros((9, 43)), 3, batch=4, frames=3, seed=0).epoch(0))
+    read = load_batch(store, batch, torch.device("cpu"))
+    store.resident = torch.from_numpy(store[np.arange(9)[:, None], np.arange(3)[None]])
+    assert torch.equal(load_batch(store, batch, torch.device("cpu")), read)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", encode_maps(np.full((3, *MAP_SIZE), 40, np.uint8))])
