@@ -1,4 +1,4 @@
-"""Sampling: which attributes a generated person has, fairly flat, with weak correlations."""
+"""Sampling: which attributes a generated person has, rare ones often, with weak correlations."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _ROSY = {"female": 1.35, "male": 0.65}  # how much more often trousers and skirt
 # hardest to read.
 _TOPS = (0.24, 0.08, 0.09, 0.11, 0.11, 0.115, 0.075, 0.085, 0.095)
 _BOTTOMS = (0.09, 0.07, 0.24, 0.08, 0.11, 0.07, 0.06, 0.15, 0.08, 0.06)
-# Some people are inconspicuous: muted colours, seldom a hat or a bag. Few would be, were all traits drawn apart, yet it
-# is among them that a false alarm is likeliest where most of a crowd is like that.
+# Some people are inconspicuous: muted colours, seldom a hat or a bag. Traits drawn one by one would make few of them,
+# yet they are most of a crowd, and of its false alarms.
 _PLAIN = 0.25
 _PLAIN_TOPS = (0.42, 0.02, 0.04, 0.17, 0.17, 0.09, 0.02, 0.04, 0.03)
 _PLAIN_BOTTOMS = (0.03, 0.01, 0.4, 0.02, 0.13, 0.01, 0.01, 0.31, 0.07, 0.01)
@@ -77,7 +77,7 @@ class Traits:
 
 
 def sample_traits(rng: np.random.Generator) -> Traits:
-    """Near-flat marginals: a rare attribute is worth more to a learner than a realistic share of it."""
+    """Rare attributes far more often than in life, being worth more to a learner; dark clothes most often."""
     female = bool(rng.uniform() < 0.5)
     gender = "female" if female else "male"
     plain = bool(rng.uniform() < _PLAIN)
@@ -95,13 +95,14 @@ def sample_traits(rng: np.random.Generator) -> Traits:
         outer = "open"
     if bottom == "dress" and outer == "coat":
         outer = "none"
-    top_colour = str(rng.choice(TOP_COLOURS, p=_PLAIN_TOPS if plain else _TOPS))
-    colours = np.array(_PLAIN_BOTTOMS if plain else _BOTTOMS)
+    tops, bottoms = (_PLAIN_TOPS, _PLAIN_BOTTOMS) if plain else (_TOPS, _BOTTOMS)
+    top_colour = str(rng.choice(TOP_COLOURS, p=tops))
+    colours = np.array(bottoms)
     colours[[BOTTOM_COLOURS.index("purple"), BOTTOM_COLOURS.index("pink")]] *= _ROSY[gender]
     bottom_colour = str(rng.choice(BOTTOM_COLOURS, p=colours / colours.sum()))
     if bottom == "dress":
-        shared = [c for c in TOP_COLOURS if c in BOTTOM_COLOURS]
-        top_colour = bottom_colour = str(rng.choice(shared))
+        shares = np.array([share * (c in BOTTOM_COLOURS) for c, share in zip(TOP_COLOURS, tops)])
+        top_colour = bottom_colour = str(rng.choice(TOP_COLOURS, p=shares / shares.sum()))
     bags = rng.uniform(size=3) < np.multiply(_BAGS[age], _CARRIES[gender]) * (_PLAIN_CARRIES if plain else 1.0)
     if bags.sum() == 3:
         bags[rng.integers(3)] = False

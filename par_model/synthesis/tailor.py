@@ -272,8 +272,8 @@ def _lining(rng: np.random.Generator, stuff: Material) -> Material:
     """What a collar or a hood that lies on the shoulders shows: the cloth, or something dark that is no long hair."""
     if rng.uniform() < 0.6:
         return replace(stuff, pattern=PLAIN)
-    word = str(rng.choice(["black", "brown", "gray"], p=[0.6, 0.2, 0.2]))
-    return Material(shade(rng, word), gloss=0.02, wrinkle=float(rng.uniform(0.3, 1.0)))
+    colour = shade(rng, "black") if rng.uniform() < 0.7 else dim(shade(rng, "brown"), 0.5)
+    return Material(colour, gloss=0.02, wrinkle=float(rng.uniform(0.3, 1.0)))
 
 
 def _describe(fitting: Fitting, hair_style: str) -> dict[str, object]:

@@ -210,17 +210,14 @@ class Draw:
         return torch.rand(shape, generator=self.generator).to(self.device)
 
     def signed(self, *, per_frame: bool = False) -> Tensor:
-        """In [-1, 1), dense near 0."""
+        """In [-1.5, 1.5), dense near 0, with a standard deviation of a half."""
         shape = (3, self.batch, self.frames if per_frame else 1)
         return (torch.rand(shape, generator=self.generator).mean(0) * 2.0 - 1.0).to(self.device) * 1.5
 
     def normal(self, shape: tuple[int, ...]) -> Tensor:
-        """Drawn on the device itself: these are too many to be sent there."""
-        generator = self.generator
-        if self.device.type != "cpu":
-            seed = int(torch.randint(2**31, (1,), generator=generator))
-            generator = torch.Generator(self.device).manual_seed(seed)
-        return torch.randn(shape, generator=generator, device=self.device)
+        """Drawn on the device itself, from a seed: these are too many to be sent there."""
+        seed = int(torch.randint(2**31, (1,), generator=self.generator))
+        return torch.randn(shape, generator=torch.Generator(self.device).manual_seed(seed), device=self.device)
 
     def integers(self, count: int, high: int) -> list[int]:
         return list(torch.randint(high, (count,), generator=self.generator).tolist())

@@ -74,11 +74,12 @@ class Augmentation(Settings):
 
     scale, shift, aspect, rotation: another box round the same person, in fractions of the box and degrees;
     frame_shift: what of it differs between the frames. gamma, exposure, temperature, tint, dark, veil_tint: natural
-    logarithms. dark: what some are underexposed by, as at night. cast: by how many times more some have the cast of
-    temperature and tint. haze: share of light that comes from a veil of any brightness, of a colour within veil_tint.
-    crush: up to this brightness all turns black. shadows: what a channel is brighter or darker throughout, as where
-    black levels are badly set. *_chance: probabilities. independent_frames: the published augmentation instead, a
-    border of `shift_pixels`, random crop and mirroring per frame.
+    logarithms. Strengths that go both ways reach one and a half times as far, half as far on average. dark: by how much
+    some are underexposed at most, as at night. cast: some have up to 1 + cast times the temperature and tint. haze:
+    share of light that comes from a veil of a brightness of 0.25 to 0.95, its channels apart by veil_tint. crush: up to
+    this brightness all turns black. shadows: what a channel is brighter or darker throughout, as where black levels are
+    badly set. *_chance: probabilities. independent_frames: the published augmentation instead, a border of
+    `shift_pixels`, random crop and mirroring per frame.
     """
 
     flip: float = 0.5

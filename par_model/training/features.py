@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from par_model.model import VTFPAR
 from par_model.training.augment import plain
 from par_model.training.batches import Batch, in_order, load
-from par_model.training.pictures import PictureStore, unique_suffix
+from par_model.training.pictures import PictureStore
 
 
 class FeatureStore:
@@ -39,18 +40,19 @@ class FeatureStore:
         for tensor in model.backbone.state_dict().values():
             name.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         path = folder / f"taps-{name.hexdigest()}.npy"
-        if not path.is_file():
-            partial = path.with_suffix(f".{unique_suffix()}.partial")
-            table = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-            model.eval()
-            for batch in in_order(np.zeros((len(store), 0)), store.pictures, batch=16, frames=config.frames):
-                images = normalise(plain(load(store, batch, device), config.image_size))
-                taps = torch.stack(model.backbone(images.flatten(0, 1)), dim=1)
-                table[batch.rows] = taps.view(-1, *shape[1:]).half().cpu().numpy()
-                progress(int(batch.rows[-1]) + 1)
-            table.flush()
-            del table
-            partial.replace(path)
+        with FileLock(folder / "lock"):
+            if not path.is_file():
+                partial = path.with_suffix(".partial")
+                table = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
+                model.eval()
+                for batch in in_order(np.zeros((len(store), 0)), store.pictures, batch=16, frames=config.frames):
+                    images = normalise(plain(load(store, batch, device), config.image_size))
+                    taps = torch.stack(model.backbone(images.flatten(0, 1)), dim=1)
+                    table[batch.rows] = taps.view(-1, *shape[1:]).half().cpu().numpy()
+                    progress(int(batch.rows[-1]) + 1)
+                table.flush()
+                del table
+                partial.replace(path)
         return cls(np.load(path, mmap_mode="r"))
 
     def load(self, batch: Batch, device: torch.device) -> list[Tensor]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
-from threading import get_ident
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from par_model.config import Preprocessing
@@ -29,7 +28,7 @@ class PictureStore:
 
     Indexing with (rows, frames) index arrays gives RGB uint8 (..., 3, H, W). digest: names exactly these
     pictures. maps: their part maps as (N, pictures, *MAP_SIZE) uint8, where asked for. resident: all pictures as
-    (N, pictures, 3, H, W) in the memory of a GPU, after `move`.
+    (N, pictures, 3, H, W) in the memory of a device, after `hold_on`.
     """
 
     def __init__(self, chunks: Sequence[np.ndarray], digest: str, maps: np.ndarray | None = None) -> None:
@@ -50,13 +49,14 @@ class PictureStore:
         pictures: int,
         preprocessing: Preprocessing,
         parts: bool = False,
+        workers: int | None = None,
         progress: Callable[[int], None] = lambda done: None,
     ) -> PictureStore:
-        """Find the pictures in `folder`, or decode what is missing there.
+        """Find the pictures in `folder`, or decode what is missing there; of several runs, one at a time.
 
-        size: (height, width); parts: read the part maps too, into memory; progress: told how many tracklets are
-        ready. A picture that cannot be decoded is a problem of the data set, and its neighbour stands in for it; maps
-        that cannot are one too, and stay unknown.
+        size: (height, width); parts: read the part maps too, into memory; workers: threads that decode, one a core
+        unless said; progress: told how many tracklets are ready. A picture that cannot be decoded is a problem of the
+        data set, and its neighbour stands in for it; maps that cannot are one too, and stay unknown.
         """
         folder.mkdir(parents=True, exist_ok=True)
         chunks: list[np.ndarray] = []
@@ -73,7 +73,7 @@ class PictureStore:
             return name, rows, _maps(part, pictures, tracklets.problems) if parts else None
 
         # Decoding leaves the interpreter free, so that threads are enough.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with FileLock(folder / "lock"), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
             for name, rows, found in pool.map(read, _files(tracklets.tracklets)):
                 names.append(name)
                 chunks.append(rows)
@@ -85,13 +85,14 @@ class PictureStore:
             raise DatasetError("the data set has no tracklets")
         return cls(chunks, " ".join(names), np.concatenate(maps) if maps else None)
 
-    def move(self, device: torch.device) -> None:
-        """Copy all pictures to a GPU if they take at most half of the memory free there, or every batch would wait for
-        the disk.
-        """
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pictures."""
+        return sum(chunk.nbytes for chunk in self.chunks)
+
+    def hold_on(self, device: torch.device) -> None:
+        """Copy all pictures to a device's memory, or every batch would wait for the disk."""
         shape = len(self), *self.chunks[0].shape[1:]
-        if device.type != "cuda" or 2 * math.prod(shape) > torch.cuda.mem_get_info(device)[0]:
-            return
         self.resident = torch.empty(shape, dtype=torch.uint8, device=device)
         for start, chunk in zip(self.starts, self.chunks):
             self.resident[start : start + len(chunk)] = torch.from_numpy(np.array(chunk)).to(device)
@@ -143,11 +144,6 @@ def _digest(part: Sequence[Tracklet], size: tuple[int, int], pictures: int, prep
     return name.hexdigest()
 
 
-def unique_suffix() -> str:
-    """For a file in the making: another run may be filling the same cache."""
-    return f"{os.getpid()}-{get_ident()}"
-
-
 def _decode(
     part: Sequence[Tracklet],
     path: Path,
@@ -156,7 +152,7 @@ def _decode(
     preprocessing: Preprocessing,
     problems: Problems,
 ) -> None:
-    partial = path.with_suffix(f".{unique_suffix()}.partial")
+    partial = path.with_suffix(".partial")
     shape = (len(part), pictures, 3, *size)
     table = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
     resizer = CropBatch(size, preprocessing, 1)

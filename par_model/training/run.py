@@ -72,12 +72,14 @@ def set_up(run: Run, report: Report) -> Bench:
             pictures=run.data.pictures,
             preprocessing=model.config.preprocessing,
             parts=name == "training" and any(stage.loss.parts for stage in run.stages),
+            workers=run.threads,
             progress=report.counter(f"pictures of the {name} set", len(part)),
         )
 
     stores = pictures("training", margin), pictures("validation", 1.0)
-    for store in stores:
-        store.move(device)
+    if device.type == "cuda" and 2 * sum(store.nbytes for store in stores) <= torch.cuda.mem_get_info(device)[0]:
+        for store in stores:
+            store.hold_on(device)
     report.problems(splits)
     return Bench(run, model, splits, *stores, device, report)
 

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from par_model import load, save
-from par_model.datasets import DatasetError, Picture, open_dataset
+from par_model.datasets import DatasetError, Picture, TrackletSet, open_dataset
 from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, decode_maps, encode_maps
 from par_model.loading import checkpoint_path
 from par_model.losses import weighted_bce
 from par_model.schema import Calibration, load_schema
 from par_model.training import ConfigError, Report, Run, load_run, train
-from par_model.training.augment import Augmenter, plain
+from par_model.training.augment import Augmenter, Draw, plain
 from par_model.training.batches import Batches
 from par_model.training.batches import load as load_batch
 from par_model.training.calibrate import best_threshold, fit_platt, fit_softmax, prior_shift
@@ -50,8 +50,11 @@ TINY = {
 }
 
 
-def write_shard(path: Path, count: int, seed: int) -> None:
-    """People of 32 x 16 pixels: a red or blue top, with or without a bright hat; maps say where the top is."""
+def write_shard(path: Path, count: int, seed: int, *, bright: bool = False) -> None:
+    """People of 32 x 16 pixels: a red or blue top, with or without a bright hat; maps say where the top is.
+
+    bright: each frame of everybody in other light.
+    """
     generator = np.random.default_rng(seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
@@ -68,6 +71,8 @@ def write_shard(path: Path, count: int, seed: int) -> None:
             if hat:
                 image[1:6, 4:12] = 250
             for frame in range(3):
+                if bright:
+                    image = np.clip(image + generator.integers(1, 30), 0, 255).astype(np.uint8)
                 add(f"p{index}.{frame}.jpg", cv2.imencode(".jpg", image)[1].tobytes())
             maps = np.zeros((3, *MAP_SIZE), np.uint8)
             maps[:, 12:30, 5:20] = PART_NAMES.index("top")
@@ -252,9 +257,33 @@ def test_the_dark_is_dark_and_a_veil_lifts_black() -> None:
     night = changed(dark_chance=1.0, dark=1.0)[..., 30:, :].flatten(1).mean(dim=1)
     assert 0.36 * 200 / 255 < night.min() < night.max() < 200 / 255
     veil = changed(haze_chance=1.0, haze=0.5, veil_tint=0.2)[..., :18, :].flatten(3).mean(dim=(1, 3))
-    assert (veil >= 0).all()
     assert 0.05 < veil.mean() < 0.3
     assert (veil.amax(dim=1) / veil.amin(dim=1)).median() > 1.05, "veils have colours"
+
+
+def test_the_cast_of_a_lamp_is_a_multiple_of_the_usual_one() -> None:
+    pictures = torch.full((64, 1, 3, 48, 24), 120, dtype=torch.uint8)
+
+    def casts(**strengths: float) -> Tensor:
+        light = UNCHANGED_LIGHT | STILL | {"temperature": 0.1} | strengths
+        red, _, blue = Augmenter(Augmentation(**light), (48, 24))(pictures, torch.Generator().manual_seed(0))[
+            :, 0, :, 24, 12
+        ].unbind(1)
+        return (red / blue).log()
+
+    usual, strong = casts(), casts(cast_chance=1.0, cast=1.5)
+    assert usual.abs().max() > 0.1
+    ratio = strong / usual
+    assert 0.99 < ratio.min() < 1.2 < 2.2 < ratio.max() < 2.51
+
+
+def test_what_is_drawn_after_the_noise_does_not_depend_on_how_much_of_it_there_is() -> None:
+    after = []
+    for size in (4, 400):
+        draw = Draw(torch.Generator().manual_seed(0), 8, 2, torch.device("cpu"))
+        assert draw.normal((size,)).std() > 0
+        after.append(draw.uniform())
+    assert torch.equal(*after)
 
 
 def test_an_erased_patch_stays_at_its_place_in_every_frame() -> None:
@@ -506,30 +535,40 @@ def test_unreadable_part_maps_are_counted_and_stay_unknown(tmp_path: Path) -> No
     assert [bool((maps == UNKNOWN_PART).all()) for maps in store.maps] == [False, False, True, False]
 
 
-def test_runs_that_fill_one_cache_at_once_all_find_every_picture_in_order(tmp_path: Path) -> None:
-    for number in range(4):
-        write_shard(tmp_path / "data" / f"{number}.tar", 6, number)
-    found = open_dataset(tmp_path / "data", MARS)
+def picture_stores(folder: Path, runs: int) -> tuple[TrackletSet, list[PictureStore]]:
+    """Two shards of unlike length, whose pictures all differ, and what so many runs at once find of them."""
+    for number, count in enumerate((5, 8)):
+        write_shard(folder / "data" / f"{number}.tar", count, number, bright=True)
+    found = open_dataset(folder / "data", MARS)
     sizes: dict[str, Any] = {"size": (32, 16), "pictures": 3, "preprocessing": load_preprocessing()}
-    with ThreadPoolExecutor(4) as pool:
-        stores = list(pool.map(lambda _: PictureStore.open(found, tmp_path / "cache", **sizes), range(4)))
-    assert not list((tmp_path / "cache").glob("*.partial"))
-    every = np.arange(len(found))[:, None], np.arange(3)[None]
+    with ThreadPoolExecutor(runs) as pool:
+        stores = pool.map(lambda _: PictureStore.open(found, folder / "cache", **sizes, workers=2), range(runs))
+        return found, list(stores)
+
+
+def test_the_weights_that_ship_expect_what_the_recipe_says() -> None:
+    recipe = load_run(ROOT / "configs" / "training" / "compact.yaml").calibration.marginals
+    assert load(checkpoint_path("default")).metadata["training"]["marginals"] == recipe
+
+
+def test_runs_that_fill_one_cache_at_once_all_find_every_picture_in_order(tmp_path: Path) -> None:
+    found, stores = picture_stores(tmp_path, 4)
+    wanted = [[picture.decode()[..., ::-1].transpose(2, 0, 1) for picture in t.pictures] for t in found]
+    assert len({picture.tobytes() for row in wanted for picture in row}) == 3 * 13
     for store in stores:
-        for row, tracklet in zip(store[every], found, strict=True):
-            assert np.array_equal(row[1], tracklet.pictures[1].decode()[..., ::-1].transpose(2, 0, 1))
+        assert np.array_equal(store[np.arange(13)[:, None], np.arange(3)[None]], np.array(wanted))
+    assert not list((tmp_path / "cache").glob("*.partial"))
 
 
 def test_pictures_held_by_a_device_make_the_same_batches(tmp_path: Path) -> None:
-    write_shard(tmp_path / "data" / "0.tar", 9, 0)
-    sizes: dict[str, Any] = {"size": (32, 16), "pictures": 3, "preprocessing": load_preprocessing()}
-    store = PictureStore.open(open_dataset(tmp_path / "data", MARS), tmp_path / "cache", **sizes)
-    store.move(torch.device("cpu"))
-    assert store.resident is None, "a CPU reads the disk"
-    batch = next(Batches(np.zeros((9, 43)), 3, batch=4, frames=3, seed=0).epoch(0))
-    read = load_batch(store, batch, torch.device("cpu"))
-    store.resident = torch.from_numpy(store[np.arange(9)[:, None], np.arange(3)[None]])
-    assert torch.equal(load_batch(store, batch, torch.device("cpu")), read)
+    store = picture_stores(tmp_path, 1)[1][0]
+    batches, device = list(Batches(np.zeros((13, 43)), 3, batch=4, frames=2, seed=0).epoch(0)), torch.device("cpu")
+    read = [load_batch(store, batch, device) for batch in batches]
+    assert store.nbytes == 13 * 3 * 3 * 32 * 16
+    store.hold_on(device)
+    assert store.resident is not None
+    for batch, wanted in zip(batches, read, strict=True):
+        assert torch.equal(load_batch(store, batch, device), wanted)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", encode_maps(np.full((3, *MAP_SIZE), 40, np.uint8))])
