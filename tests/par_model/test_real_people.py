@@ -32,8 +32,8 @@ def scores(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 @pytest.mark.parametrize(
     ("group", "least"),
-    [("top color", 0.72), ("bottom color", 0.75), ("top length", 0.88), ("bottom length", 0.95), ("gender", 0.8),
-     ("hair", 0.83), ("motion", 0.9)],
+    [("top color", 0.79), ("bottom color", 0.84), ("top length", 0.88), ("bottom length", 0.97), ("gender", 0.8),
+     ("hair", 0.84), ("motion", 0.9)],
 )  # fmt: skip
 def test_what_real_people_wear_and_do_is_mostly_right(scores: dict[str, Any], group: str, least: float) -> None:
     assert scores["groups"][group]["accuracy"] >= least
@@ -45,11 +45,11 @@ def test_the_rarer_answer_is_found_too(scores: dict[str, Any], word: str, least:
 
 
 def test_the_pose_of_real_people_is_mostly_right_within_one_step(scores: dict[str, Any]) -> None:
-    assert scores["groups"]["pose"]["within_one_step"] >= 0.85
+    assert scores["groups"]["pose"]["within_one_step"] >= 0.87
 
 
 @pytest.mark.parametrize(
-    ("group", "most"), [("backpack", 0.1), ("hat", 0.05), ("hand bag", 0.1), ("shoulder bag", 0.1)]
+    ("group", "most"), [("backpack", 0.08), ("hat", 0.03), ("hand bag", 0.06), ("shoulder bag", 0.1)]
 )
 def test_things_nobody_carries_are_seldom_claimed(scores: dict[str, Any], group: str, most: float) -> None:
     absent, _ = scores["groups"][group]["confusion"]
