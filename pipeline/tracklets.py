@@ -62,7 +62,10 @@ class Tracklet:
 
 
 def even_indices(available: int, length: int) -> list[int]:
-    """`length` indices into `available` items, evenly spread, never decreasing; repeats where items are few."""
+    """`length` indices into `available` items, evenly spread from the first to the last; repeats where items are few.
+
+    The newest crop is always among them. `par_model.datasets.even_indices` takes the middles of equal stretches.
+    """
     if available < 1:
         return []
     if available >= length:

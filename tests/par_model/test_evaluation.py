@@ -142,6 +142,3 @@ def test_a_neighbour_on_a_groups_scale_is_a_near_miss() -> None:
     assert scores["pose"]["within_one_step"] == 0.5
     assert scores["pose"]["accuracy"] == 0.25
     assert "within_one_step" not in scores["hat"]
-    assert (
-        "within_one_step" not in evaluate(predictions(MARS, probabilities, np.ones((4, 43))), "argmax")["groups"]["hat"]
-    )
