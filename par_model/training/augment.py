@@ -121,13 +121,14 @@ class Augmenter:
         """
         s = self.settings
         x = torch.addcmul(x, draw.spread(s.gamma * draw.signed()), x * (1.0 - x))
-        cast = 1.0 + draw.sometimes(s.cast_chance, s.cast)[..., 0]
+        cast = 1.0 + draw.sometimes(s.cast_chance, s.cast)
         warmth, tint = s.temperature * cast * draw.signed(), s.tint * cast * draw.signed()
-        exposure = s.exposure * draw.signed() - draw.sometimes(s.dark_chance, s.dark)[..., 0]
+        exposure = s.exposure * draw.signed() - draw.sometimes(s.dark_chance, s.dark)
         gains = torch.exp(torch.cat([warmth, -tint, -warmth], dim=1) + exposure)
         saturation = (1.0 + s.saturation * draw.signed())[..., None]
         contrast = (1.0 + s.contrast * draw.signed())[..., None]
-        haze, crush = draw.sometimes(s.haze_chance, s.haze), draw.sometimes(s.crush_chance, s.crush)
+        haze = draw.sometimes(s.haze_chance, s.haze)[..., None]
+        crush = draw.sometimes(s.crush_chance, s.crush)[..., None]
         luma = x.new_tensor([0.299, 0.587, 0.114])
         matrix = saturation * torch.eye(3, device=x.device) + (1.0 - saturation) * luma
         matrix = matrix * gains[:, None, :]
@@ -200,9 +201,9 @@ class Draw:
         self.device = device
 
     def sometimes(self, chance: float, most: float) -> Tensor:
-        """(B, 1, 1): up to `most` for the share `chance` of the tracklets, 0 for the others."""
+        """(B, 1): up to `most` for the share `chance` of the tracklets, 0 for the others."""
         strength = most * self.uniform()
-        return torch.where(self.uniform() < chance, strength, torch.zeros_like(strength))[..., None]
+        return torch.where(self.uniform() < chance, strength, torch.zeros_like(strength))
 
     def uniform(self, *, per_frame: bool = False) -> Tensor:
         """In [0, 1)."""
@@ -220,10 +221,10 @@ class Draw:
         return torch.randn(shape, generator=torch.Generator(self.device).manual_seed(seed), device=self.device)
 
     def integers(self, count: int, high: int) -> list[int]:
-        return list(torch.randint(high, (count,), generator=self.generator).tolist())
+        return [int(value) for value in torch.randint(high, (count,), generator=self.generator)]
 
     def scalars(self, count: int) -> list[float]:
-        return list(torch.rand(count, generator=self.generator).tolist())
+        return [float(value) for value in torch.rand(count, generator=self.generator)]
 
     @staticmethod
     def spread(value: Tensor) -> Tensor:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from par_model.model import VTFPAR
 from par_model.training.augment import plain
 from par_model.training.batches import Batch, in_order, load
+from par_model.training.cache import cached_array
 from par_model.training.pictures import PictureStore
 
 
@@ -39,21 +39,16 @@ class FeatureStore:
         name = hashlib.blake2b(f"{shape} {store.digest}".encode(), digest_size=16)
         for tensor in model.backbone.state_dict().values():
             name.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        path = folder / f"taps-{name.hexdigest()}.npy"
-        with FileLock(folder / "lock"):
-            if not path.is_file():
-                partial = path.with_suffix(".partial")
-                table = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-                model.eval()
-                for batch in in_order(np.zeros((len(store), 0)), store.pictures, batch=16, frames=config.frames):
-                    images = normalise(plain(load(store, batch, device), config.image_size))
-                    taps = torch.stack(model.backbone(images.flatten(0, 1)), dim=1)
-                    table[batch.rows] = taps.view(-1, *shape[1:]).half().cpu().numpy()
-                    progress(int(batch.rows[-1]) + 1)
-                table.flush()
-                del table
-                partial.replace(path)
-        return cls(np.load(path, mmap_mode="r"))
+
+        def compute(table: np.ndarray) -> None:
+            model.eval()
+            for batch in in_order(np.zeros((len(store), 0)), store.pictures, batch=16, frames=config.frames):
+                images = normalise(plain(load(store, batch, device), config.image_size))
+                taps = torch.stack(model.backbone(images.flatten(0, 1)), dim=1)
+                table[batch.rows] = taps.view(-1, *shape[1:]).half().cpu().numpy()
+                progress(int(batch.rows[-1]) + 1)
+
+        return cls(cached_array(folder / f"taps-{name.hexdigest()}.npy", np.float16, shape, compute))
 
     def load(self, batch: Batch, device: torch.device) -> list[Tensor]:
         """One (B, T, tokens, width) float32 a tap."""

@@ -6,18 +6,19 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from par_model.config import Preprocessing
 from par_model.datasets import DatasetError, Problems, Tracklet, TrackletSet, even_indices
 from par_model.datasets.parts import MAP_SIZE, UNKNOWN_PART, decode_maps
 from par_model.preprocess import CropBatch
+from par_model.training.cache import cached_array
 
 CHUNK = 512
 """Tracklets of one cache file, where they do not come from archives (one file an archive)."""
@@ -52,7 +53,7 @@ class PictureStore:
         workers: int | None = None,
         progress: Callable[[int], None] = lambda done: None,
     ) -> PictureStore:
-        """Find the pictures in `folder`, or decode what is missing there; of several runs, one at a time.
+        """Find the pictures in `folder`, or decode what is missing there.
 
         size: (height, width); parts: read the part maps too, into memory; workers: threads that decode, one a core
         unless said; progress: told how many tracklets are ready. A picture that cannot be decoded is a problem of the
@@ -66,14 +67,13 @@ class PictureStore:
 
         def read(part: list[Tracklet]) -> tuple[str, np.ndarray, np.ndarray | None]:
             name = _digest(part, size, pictures, preprocessing)
-            path = folder / f"{name}.npy"
-            if not path.is_file():
-                _decode(part, path, size, pictures, preprocessing, tracklets.problems)
-            rows = np.load(path, mmap_mode="r")
+            shape = len(part), pictures, 3, *size
+            decode = partial(_decode, part, preprocessing, tracklets.problems)
+            rows = cached_array(folder / f"{name}.npy", np.uint8, shape, decode)
             return name, rows, _maps(part, pictures, tracklets.problems) if parts else None
 
         # Decoding leaves the interpreter free, so that threads are enough.
-        with FileLock(folder / "lock"), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
             for name, rows, found in pool.map(read, _files(tracklets.tracklets)):
                 names.append(name)
                 chunks.append(rows)
@@ -144,17 +144,9 @@ def _digest(part: Sequence[Tracklet], size: tuple[int, int], pictures: int, prep
     return name.hexdigest()
 
 
-def _decode(
-    part: Sequence[Tracklet],
-    path: Path,
-    size: tuple[int, int],
-    pictures: int,
-    preprocessing: Preprocessing,
-    problems: Problems,
-) -> None:
-    partial = path.with_suffix(".partial")
-    shape = (len(part), pictures, 3, *size)
-    table = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+def _decode(part: Sequence[Tracklet], preprocessing: Preprocessing, problems: Problems, table: np.ndarray) -> None:
+    """Fill `table` (N, pictures, 3, H, W) with RGB uint8."""
+    pictures, size = table.shape[1], (table.shape[3], table.shape[4])
     resizer = CropBatch(size, preprocessing, 1)
     for row, tracklet in zip(table, part):
         previous = np.zeros((3, *size), dtype=np.uint8)
@@ -169,6 +161,3 @@ def _decode(
             except (DatasetError, OSError) as error:
                 problems.add("unreadable picture", f"{tracklet.key}: {error}")
             row[place] = previous
-    table.flush()
-    del table
-    partial.replace(path)
