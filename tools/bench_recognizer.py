@@ -1,4 +1,4 @@
-"""Recogniser benchmarks: what a sliding update saves beside a full forward, and what freezing saves in training."""
+"""Recogniser benchmarks: what a sliding update saves beside a full forward, and what training steps cost."""
 
 from __future__ import annotations
 
@@ -64,6 +64,34 @@ def training_memory(
     console.print(f"ViT-B/16, {batch} tracklets of 6 frames, {outcome['device']}")
     console.print(table)
     console.print(f"full fine-tune needs {peaks['full fine-tune'] / peaks['tower frozen']:.2f} times the memory")
+
+
+def training_step(
+    threads: Threads = 2,
+    batch: Annotated[int, typer.Option(help="Tracklets a step.")] = 24,
+    steps: Annotated[int, typer.Option(help="Steps a case; the fastest counts.")] = 4,
+) -> None:
+    """Time of a step of the small model on a CPU, all of it learning: precisions, and two ways to attend."""
+    import torch
+    from torch.nn.attention import SDPBackend
+
+    fused, plain = SDPBackend.FLASH_ATTENTION, SDPBackend.MATH
+    cases = {
+        "fp32, fused attention": (torch.float32, fused),
+        "fp32, plain attention": (torch.float32, plain),
+        "bf16, fused attention": (torch.bfloat16, fused),
+        "bf16, plain attention (as trained)": (torch.bfloat16, plain),
+    }
+    seconds = {
+        name: in_fresh_process(time_steps, threads, batch, steps, precision, attention)
+        for name, (precision, attention) in cases.items()
+    }
+    table = Table("step", "s", "times the last")
+    for name, value in seconds.items():
+        table.add_row(name, f"{value:.2f}", f"{value / list(seconds.values())[-1]:.2f}")
+    console = Console()
+    console.print(f"small model, {batch} tracklets of 6 frames, {device_name('cpu', threads)}")
+    console.print(table)
 
 
 def runtimes(
@@ -234,6 +262,29 @@ def train_steps(device: str, threads: int, batch: int, steps: int, frozen: bool)
     }
 
 
+def time_steps(threads: int, batch: int, steps: int, precision: Any, attention: Any) -> float:
+    """Seconds of the fastest of a few forward and backward passes on a CPU."""
+    import torch
+    from torch.nn.attention import sdpa_kernel
+
+    from par_model.losses import weighted_bce
+
+    torch.set_num_threads(threads)
+    model = random_model(compact=True).train()
+    model.backbone.freeze(False)
+    frames = torch.randn(batch, 6, 3, *model.config.image_size)
+    labels = torch.randint(0, 2, (batch, 43)).float()
+    ratio = torch.full((43,), 0.3)
+    seconds = []
+    for _ in range(steps + 1):
+        start = time.perf_counter()
+        with sdpa_kernel(attention), torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            logits = model(frames)
+        weighted_bce(logits.float(), labels, ratio).backward()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])
+
+
 def memory_megabytes(device: str, *, peak: bool) -> float:
     """Memory of this process (resident) or of its share of the GPU, now or at its highest."""
     if device != "cpu":
@@ -289,5 +340,6 @@ if __name__ == "__main__":
     app = typer.Typer(no_args_is_help=True, add_completion=False)
     app.command()(recognizer)
     app.command()(training_memory)
+    app.command()(training_step)
     app.command()(runtimes)
     app()

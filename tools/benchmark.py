@@ -6,11 +6,22 @@ import typer
 from bench_attributes import attributes
 from bench_live import live, soak
 from bench_pipeline import memory, pipeline
-from bench_recognizer import recognizer, runtimes, training_memory
+from bench_recognizer import recognizer, runtimes, training_memory, training_step
 from bench_tracker import tracker
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
-for benchmark in (pipeline, memory, tracker, recognizer, runtimes, training_memory, attributes, live, soak):
+for benchmark in (
+    pipeline,
+    memory,
+    tracker,
+    recognizer,
+    runtimes,
+    training_memory,
+    training_step,
+    attributes,
+    live,
+    soak,
+):
     app.command()(benchmark)
 
 if __name__ == "__main__":

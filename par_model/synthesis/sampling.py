@@ -37,9 +37,12 @@ _ROSY = {"female": 1.35, "male": 0.65}  # how much more often trousers and skirt
 # hardest to read.
 _TOPS = (0.24, 0.08, 0.09, 0.11, 0.11, 0.115, 0.075, 0.085, 0.095)
 _BOTTOMS = (0.09, 0.07, 0.24, 0.08, 0.11, 0.07, 0.06, 0.15, 0.08, 0.06)
-# Some people are inconspicuous: muted colours, seldom a hat or a bag. Traits drawn one by one would make few of them,
-# yet they are most of a crowd, and of its false alarms.
-_PLAIN = 0.25
+# Half of the people are inconspicuous: adults mostly, on foot, in trousers and muted colours, seldom with a hat or a
+# bag. Traits drawn one by one would make few of them, yet they are most of a crowd, and of its false alarms.
+_PLAIN = 0.5
+_AGES, _PLAIN_AGES = (0.24, 0.24, 0.3, 0.22), (0.06, 0.14, 0.6, 0.2)  # as AGES
+_SKIRTS, _PLAIN_SKIRTS = 0.4, 0.12  # of women
+_RIDES, _PLAIN_RIDES = 0.2, 0.05
 _PLAIN_TOPS = (0.42, 0.02, 0.04, 0.17, 0.17, 0.09, 0.02, 0.04, 0.03)
 _PLAIN_BOTTOMS = (0.03, 0.01, 0.4, 0.02, 0.13, 0.01, 0.01, 0.31, 0.07, 0.01)
 _PLAIN_CARRIES, _PLAIN_HATS = 0.3, 0.25  # how many times as often such people carry a bag, wear a hat
@@ -49,10 +52,11 @@ _PLAIN_CARRIES, _PLAIN_HATS = 0.3, 0.25  # how many times as often such people c
 class Traits:
     """What is decided about a person before anything is built; words are MARS's where MARS has them.
 
-    The last four are hard negatives: a raised hood (neither hat nor bare head), headphones, something held that is no
-    bag, and a jacket tied around the waist, which is no skirt.
+    plain: inconspicuous. The last four are hard negatives: a raised hood (neither hat nor bare head), headphones,
+    something held that is no bag, and a jacket tied around the waist, which is no skirt.
     """
 
+    plain: bool
     gender: str
     age: str
     top_short: bool
@@ -81,11 +85,12 @@ def sample_traits(rng: np.random.Generator) -> Traits:
     female = bool(rng.uniform() < 0.5)
     gender = "female" if female else "male"
     plain = bool(rng.uniform() < _PLAIN)
-    age = str(rng.choice(AGES, p=[0.24, 0.24, 0.3, 0.22]))
+    age = str(rng.choice(AGES, p=_PLAIN_AGES if plain else _AGES))
     top_short = bool(rng.uniform() < 0.45)
     roll = rng.uniform()
-    if roll < (0.4 if female else 0.02):
-        bottom = "dress" if roll < (0.13 if female else 0.0) else "skirt"
+    skirts = (_PLAIN_SKIRTS if plain else _SKIRTS) if female else 0.02
+    if roll < skirts:
+        bottom = "dress" if female and roll < skirts / 3 else "skirt"
         bottom_short = bool(rng.uniform() < 0.6)
     else:
         bottom_short = bool(rng.uniform() < (0.42 if top_short else 0.25) * _SHORTS[age])
@@ -111,6 +116,7 @@ def sample_traits(rng: np.random.Generator) -> Traits:
     if outer == "open" and top_colour == "complex":  # a second colour would be one too many
         outer = "jacket"
     return Traits(
+        plain=plain,
         gender=gender,
         age=age,
         top_short=top_short,
@@ -135,12 +141,14 @@ def sample_traits(rng: np.random.Generator) -> Traits:
     )  # fmt: skip
 
 
-def sample_motions(rng: np.random.Generator, age: str) -> tuple[str, ...]:
+def sample_motions(rng: np.random.Generator, traits: Traits) -> tuple[str, ...]:
     """One gait, or the two that a motion changes between."""
     if rng.uniform() < 0.1:
         pairs = (("walking", "staying"), ("staying", "walking"), ("walking", "running"), ("running", "walking"))
         return pairs[rng.choice(4, p=[0.35, 0.35, 0.15, 0.15])]
-    return (str(rng.choice(["running", "walking", "riding", "staying"], p=[_RUNS[age], 0.61 - _RUNS[age], 0.2, 0.19])),)
+    runs, rides = (0.04, _PLAIN_RIDES) if traits.plain else (_RUNS[traits.age], _RIDES)
+    gaits = ["running", "walking", "riding", "staying"]
+    return (str(rng.choice(gaits, p=[runs, 0.81 - runs - rides, rides, 0.19])),)
 
 
 def pose_word(angles: np.ndarray) -> str | None:

@@ -83,7 +83,7 @@ class TrackletGenerator:
         if spot is None:
             return None
         traits = sampling.sample_traits(rng)
-        person = self.tailor.make(rng, traits, sampling.sample_motions(rng, traits.age))
+        person = self.tailor.make(rng, traits, sampling.sample_motions(rng, traits))
         walk = sample_walk(rng, scene.world.camera, spot, person, times)
         poses = [_pose(person, walk, t) for t in times]
         boxes = [_box(scene.world.camera, person.outline(bones)) for bones, _, _ in poses]

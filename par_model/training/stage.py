@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from par_model.datasets import DatasetError
 from par_model.metrics import argmax_scores
@@ -242,7 +244,8 @@ class StageRun:
             maps = load_maps(bench.pictures, batch, bench.device)
             images, maps = self.augment.with_maps(pictures, maps, (CELLS * grid[0], CELLS * grid[1]), generator)
         images = bench.normalise(images)
-        with torch.autocast(bench.device.type, torch.bfloat16, enabled=bench.settings.precision == "bf16"):
+        half = bench.settings.precision == "bf16"
+        with attention_of(bench.device), torch.autocast(bench.device.type, torch.bfloat16, enabled=half):
             if self.features is None:
                 output = self.forward(images)
             else:
@@ -302,6 +305,11 @@ class StageRun:
             partial = self.best_path.with_suffix(".partial")
             torch.save(self.average.module.state_dict(), partial)
             partial.replace(self.best_path)
+
+
+def attention_of(device: torch.device) -> AbstractContextManager[None]:
+    """Attention as plain products on a CPU, where the backward pass of PyTorch's fused one takes most of a step."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def validation_scores(model: VTFPAR, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:

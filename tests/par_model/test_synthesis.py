@@ -148,13 +148,18 @@ def test_sampled_people_have_even_the_rare_words_often() -> None:
     rng = np.random.default_rng(1)
     people = [sampling.sample_traits(rng) for _ in range(3000)]
     for word in TOP_COLOURS:
-        assert 0.05 < np.mean([p.top_colour == word for p in people]) < 0.32
+        assert 0.03 < np.mean([p.top_colour == word for p in people]) < 0.36
     assert 0.4 < np.mean([p.gender == "female" for p in people]) < 0.6
     dark = {"black", "gray", "blue"}
     bare = [not (p.hat or p.backpack or p.shoulder_bag or p.hand_bag) for p in people]
     assert np.mean([b and {p.top_colour, p.bottom_colour} <= dark for b, p in zip(bare, people)]) > 0.1
     for thing in ("hat", "backpack", "shoulder_bag", "hand_bag"):
-        assert 0.14 < np.mean([bool(getattr(p, thing)) for p in people]) < 0.45
+        assert 0.14 < np.mean([bool(getattr(p, thing)) for p in people]) < 0.3
+    # Half are like most of a crowd.
+    crowd = [p for p in people if p.plain]
+    assert 0.45 < len(crowd) / len(people) < 0.55
+    assert np.mean([p.age == "adult" for p in crowd]) > 0.5
+    assert np.mean([p.bottom == "trousers" for p in crowd]) > 0.55
     # A skirt says a lot about gender, a hat nothing.
     women = [p for p in people if p.gender == "female"]
     men = [p for p in people if p.gender == "male"]
