@@ -39,17 +39,23 @@ def sample_hair_colour(rng: np.random.Generator, age: str) -> tuple[float, float
 class HairCut:
     """A hair style: the piece worn (None: only a painted scalp), its lowest canonical height, and whether it is long.
 
-    drop: metres by which the ends are pulled down.
+    drop: metres by which the ends are pulled down; bun: what would be long is pinned up into a knot.
     """
 
     piece: str | None
     hem: float
     long: bool
     drop: float = 0.0
+    bun: bool = False
+
+    @property
+    def unclear(self) -> bool:
+        """Whether people call such hair either: a chin-length bob, a bun."""
+        return self.bun or (self.piece in BOBS and not self.long)
 
 
 def sample_cut(rng: np.random.Generator, long: bool, age: str, gender: str) -> HairCut:
-    """A style that reads as long (on or below the shoulders, or tied at the back) or as short."""
+    """A style that reads as long (on or below the shoulders, or tied at the back), or as short or unclear."""
     if long:
         piece = str(rng.choice([*LONG_HAIR, "long01", "bob02", "bob01"], p=[0.3, 0.2, 0.1, 0.2, 0.1, 0.1]))
         if piece in BOBS:
@@ -57,8 +63,10 @@ def sample_cut(rng: np.random.Generator, long: bool, age: str, gender: str) -> H
         return HairCut(piece, float(rng.uniform(1.12, 1.43)) if piece == "long01" else -9.0, True)
     if gender == "male" and rng.uniform() < {"adult": 0.2, "old": 0.45}.get(age, 0.12):
         return HairCut(None, -9.0, False)
-    choices = SHORT_HAIR if gender == "male" else (*SHORT_HAIR[:3], "bob02", "short03")
-    return HairCut(str(rng.choice(choices)), -9.0, False)
+    if gender == "male":
+        return HairCut(str(rng.choice(SHORT_HAIR)), -9.0, False)
+    bun = bool(rng.uniform() < 0.3)
+    return HairCut(str(rng.choice(SHORT_HAIR[:3] if bun else (*SHORT_HAIR[:3], *BOBS))), -9.0, False, bun=bun)
 
 
 class Barber:
@@ -149,6 +157,19 @@ def raised_hood(body: Body, bank: BodyBank, material: int) -> Layer:
     positions = body.vertices + out * lift[:, None]
     arm = np.full(len(z), -0.3, np.float32)
     return Layer(positions, bank.mean, arm, pack(bank.weights), faces[behind[faces].all(1)], material)
+
+
+def bun(rng: np.random.Generator, body: Body, bank: BodyBank, material: int) -> Layer:
+    """A knot of hair, between the nape and the crown."""
+    scale = body.height / float(bank.mean[:SKIN_VERTICES, 2].max())
+    size, lift = rng.uniform(0.03, 0.048), rng.uniform(0.0, 0.13)
+    shape, faces = superellipsoid((1.15 * size, 0.8 * size, size), 2.0, 8, 12)
+    middle = body.joints[JOINT_INDEX["head"]] + np.array([0, 0.105 - 0.3 * lift**1.5, 0.02 + lift]) * scale
+    points = shape * scale + middle
+    return Layer(
+        points, points / scale, np.full(len(points), -0.3, np.float32), rigid(len(points), JOINT_INDEX["head"]),
+        faces, material,
+    )  # fmt: skip
 
 
 def headphones(body: Body, bank: BodyBank, material: int) -> list[Layer]:

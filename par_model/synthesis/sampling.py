@@ -27,8 +27,9 @@ _OUTER = {
 }  # fmt: skip
 _SHORTS = {"young": 1.2, "teenager": 1.15, "adult": 0.95, "old": 0.65}
 _RUNS = {"young": 0.25, "teenager": 0.22, "adult": 0.18, "old": 0.1}
-# By gender: long hair, how much more often such bags are carried, and which hand bags and hats (as HAND_BAGS and HATS).
-_LONG_HAIR = {"female": 0.77, "male": 0.07}
+# By gender: long hair (less often than in life, lest nothing else tells women), how much more often such bags are
+# carried, and which hand bags and hats (as HAND_BAGS and HATS).
+_LONG_HAIR = {"female": 0.6, "male": 0.07}
 _CARRIES = {"female": (0.95, 1.2, 1.25), "male": (1.05, 0.8, 0.75)}
 _HAND_BAG = {"female": (0.31, 0.2, 0.07, 0.42), "male": (0.27, 0.31, 0.34, 0.08)}
 _HAT = {"female": (0.34, 0.28, 0.17, 0.21), "male": (0.5, 0.28, 0.12, 0.1)}

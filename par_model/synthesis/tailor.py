@@ -84,7 +84,7 @@ class Tailor:
         self._dress_feet(fitting)
         cut = hair.sample_cut(rng, traits.long_hair, traits.age, traits.gender)
         if traits.hood_up:
-            cut = replace(cut, piece=None)
+            cut = replace(cut, piece=None, bun=False)
         self._dress_head(fitting, cut)
         hands, holds = carry(fitting, self.bank, riding)
         styles = tuple(sample_style(rng, motion, fitting.body, hands, fitting.bulk) for motion in motions)
@@ -95,8 +95,6 @@ class Tailor:
             self.bank, self._faces, fitting.body, fitting.layers, fitting.hidden, tuple(fitting.materials),
             self.wardrobe.landmarks.arm, self._skin,
         )  # fmt: skip
-        # A chin-length bob is called either, a hood tells nothing.
-        unclear = traits.hood_up or (cut.piece in hair.BOBS and not cut.long)
         return Person(
             traits=traits,
             body=fitting.body,
@@ -105,8 +103,8 @@ class Tailor:
             styles=styles,
             holds=holds,
             girth=1 + 4 * fitting.bulk,
-            worn=_describe(fitting, cut.piece or style),
-            hair_label=None if unclear else cut.long,
+            worn=_describe(fitting, "bun" if cut.bun else cut.piece or style),
+            hair_label=None if traits.hood_up or cut.unclear else cut.long,
         )
 
     def _dress_top(self, fitting: Fitting) -> None:
@@ -251,6 +249,8 @@ class Tailor:
         layer = barber.dress(cut, body, HAIR)
         if layer is not None:
             fitting.layers.append(layer)
+        if cut.bun:
+            fitting.layers.append(hair.bun(rng, body, self.bank, HAIR))
         if traits.headphones:
             materials[HEADPHONES] = Material(
                 shade(rng, str(rng.choice(["black", "white", "red"]))), gloss=0.3, wrinkle=0.0

@@ -176,7 +176,7 @@ class Calibration(Settings):
 
     marginals: how common a group's attributes are expected to be where the model will run, a share for a binary group,
     one for each word of a one-of group; they become its prior. Generated people carry bags and hats far more often than
-    real ones, and a quarter of them are children: without it too many would be found. band: half the width of the zone
+    real ones, and more of them are children: without it too many would be found. band: half the width of the zone
     about the threshold in which the model abstains. least: no binary threshold lies lower, wherever F1 is best, so that
     nothing unlikely is claimed. one_of: the least probability at which a one-of group names its best attribute.
     """
