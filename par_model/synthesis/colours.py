@@ -124,7 +124,7 @@ def cloth(rng: np.random.Generator, word: str, words: tuple[str, ...], trousers:
         base = str(rng.choice(plain))
         companion = contrasting(rng, base, words)
         pattern = int(rng.choice(
-            [HOOPS, PINSTRIPES, PLAID, BLOTCHES, CAMOUFLAGE, YOKE] if not trousers
+            [HOOPS, PINSTRIPES, PLAID, BLOTCHES, CAMOUFLAGE, YOKE, YOKE] if not trousers
             else [PINSTRIPES, PLAID, BLOTCHES, CAMOUFLAGE, HOOPS]
         ))  # fmt: skip
         scale = {HOOPS: (0.06, 0.2), PINSTRIPES: (0.05, 0.14), PLAID: (0.06, 0.2), BLOTCHES: (0.05, 0.16),
@@ -149,6 +149,10 @@ def cloth(rng: np.random.Generator, word: str, words: tuple[str, ...], trousers:
         return Material(
             first, dim(first, rng.uniform(0.65, 0.85)), lines, float(rng.uniform(0.015, 0.04)), gloss, wrinkle
         )
+    if not trousers and roll < 0.47:  # shoulders of another colour
+        return Material(first, other, YOKE, 1.0, gloss, wrinkle, share=float(rng.uniform(0.82, 0.96)))
+    if not trousers and roll < 0.54:  # sleeves of a darker tone
+        return Material(first, dim(first, rng.uniform(0.4, 0.75)), RAGLAN, 1.0, gloss, wrinkle)
     return Material(first, first, PLAIN, 0.1, gloss, wrinkle)
 
 

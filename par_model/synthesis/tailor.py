@@ -117,7 +117,7 @@ class Tailor:
         if traits.outer == "open" and traits.top_colour != "complex":
             inner = shade(rng, contrasting(rng, traits.top_colour, TOP_COLOURS))
             stuff = replace(stuff, pattern=OPEN_FRONT, second=inner, share=float(rng.uniform(0, 1)))
-        elif traits.top_colour == "complex" and rng.uniform() < 0.25:
+        elif traits.top_colour == "complex" and rng.uniform() < 0.35:
             stuff = replace(stuff, pattern=RAGLAN)
         coated = traits.outer != "none" and not traits.top_short and traits.bottom != "dress"
         hide = stuff.pattern in (PLAIN, OPEN_FRONT) and traits.top_colour in ("black", "gray", "red")
