@@ -6,8 +6,9 @@ import typer
 from bench_attributes import attributes
 from bench_live import live, soak
 from bench_pipeline import memory, pipeline
-from bench_recognizer import recognizer, runtimes, training_memory, training_step
+from bench_recognizer import recognizer, runtimes
 from bench_tracker import tracker
+from bench_training import training_memory, training_step
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 for benchmark in (

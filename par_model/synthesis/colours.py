@@ -152,7 +152,7 @@ def cloth(rng: np.random.Generator, word: str, words: tuple[str, ...], trousers:
     if not trousers and roll < 0.47:  # shoulders of another colour
         return Material(first, other, YOKE, 1.0, gloss, wrinkle, share=float(rng.uniform(0.82, 0.96)))
     if not trousers and roll < 0.54:  # sleeves of a darker tone
-        return Material(first, dim(first, rng.uniform(0.4, 0.75)), RAGLAN, 1.0, gloss, wrinkle)
+        return Material(first, dim(first, rng.uniform(0.65, 0.85)), RAGLAN, 1.0, gloss, wrinkle)
     return Material(first, first, PLAIN, 0.1, gloss, wrinkle)
 
 

@@ -66,7 +66,8 @@ def sample_cut(rng: np.random.Generator, long: bool, age: str, gender: str) -> H
     if gender == "male":
         return HairCut(str(rng.choice(SHORT_HAIR)), -9.0, False)
     bun = bool(rng.uniform() < 0.3)
-    return HairCut(str(rng.choice(SHORT_HAIR[:3] if bun else (*SHORT_HAIR[:3], *BOBS))), -9.0, False, bun=bun)
+    choices = SHORT_HAIR[:3] if bun else (*SHORT_HAIR[:3], *SHORT_HAIR[:2], *BOBS)
+    return HairCut(str(rng.choice(choices)), -9.0, False, bun=bun)
 
 
 class Barber:
@@ -162,10 +163,12 @@ def raised_hood(body: Body, bank: BodyBank, material: int) -> Layer:
 def bun(rng: np.random.Generator, body: Body, bank: BodyBank, material: int) -> Layer:
     """A knot of hair, between the nape and the crown."""
     scale = body.height / float(bank.mean[:SKIN_VERTICES, 2].max())
-    size, lift = rng.uniform(0.03, 0.048), rng.uniform(0.0, 0.13)
+    size, height = rng.uniform(0.03, 0.048), rng.uniform(1.63, 1.78)
     shape, faces = superellipsoid((1.15 * size, 0.8 * size, size), 2.0, 8, 12)
-    middle = body.joints[JOINT_INDEX["head"]] + np.array([0, 0.105 - 0.3 * lift**1.5, 0.02 + lift]) * scale
-    points = shape * scale + middle
+    nearby = (np.abs(bank.mean[:, 2] - height) < 0.02) & (np.abs(bank.mean[:, 0]) < 0.04)
+    nearby[SKIN_VERTICES:] = False
+    skull = body.vertices[nearby]
+    points = shape * scale + skull[skull[:, 1].argmax()] * [0, 1, 1] + np.array([0, 0.6 * size + 0.012, 0]) * scale
     return Layer(
         points, points / scale, np.full(len(points), -0.3, np.float32), rigid(len(points), JOINT_INDEX["head"]),
         faces, material,

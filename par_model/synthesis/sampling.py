@@ -38,26 +38,26 @@ _ROSY = {"female": 1.35, "male": 0.65}  # how much more often trousers and skirt
 # hardest to read.
 _TOPS = (0.24, 0.08, 0.09, 0.11, 0.11, 0.115, 0.075, 0.085, 0.095)
 _BOTTOMS = (0.09, 0.07, 0.24, 0.08, 0.11, 0.07, 0.06, 0.15, 0.08, 0.06)
-# Half of the people are inconspicuous: adults mostly, on foot, in trousers and muted colours, seldom with a hat or a
+# Half of the people are inconspicuous: adults mostly, on foot, in muted colours, seldom in a skirt or with a hat or a
 # bag. Traits drawn one by one would make few of them, yet they are most of a crowd, and of its false alarms.
-_PLAIN = 0.5
-_AGES, _PLAIN_AGES = (0.24, 0.24, 0.3, 0.22), (0.06, 0.14, 0.6, 0.2)  # as AGES
-_SKIRTS, _PLAIN_SKIRTS = 0.4, 0.12  # of women
-_RIDES, _PLAIN_RIDES = 0.2, 0.05
-_PLAIN_TOPS = (0.42, 0.02, 0.04, 0.17, 0.17, 0.09, 0.02, 0.04, 0.03)
-_PLAIN_BOTTOMS = (0.03, 0.01, 0.4, 0.02, 0.13, 0.01, 0.01, 0.31, 0.07, 0.01)
-_PLAIN_CARRIES, _PLAIN_HATS = 0.3, 0.25  # how many times as often such people carry a bag, wear a hat
+_INCONSPICUOUS = 0.5
+_AGES, _CROWD_AGES = (0.24, 0.24, 0.3, 0.22), (0.06, 0.14, 0.6, 0.2)  # as AGES
+_SKIRTS, _CROWD_SKIRTS = 0.4, 0.12  # of women
+_RIDES, _CROWD_RIDES, _CROWD_RUNS = 0.2, 0.05, 0.04
+_CROWD_TOPS = (0.42, 0.02, 0.04, 0.17, 0.17, 0.09, 0.02, 0.04, 0.03)
+_CROWD_BOTTOMS = (0.03, 0.01, 0.4, 0.02, 0.13, 0.01, 0.01, 0.31, 0.07, 0.01)
+_CROWD_CARRIES, _CROWD_HATS = 0.3, 0.25  # how many times as often such people carry a bag, wear a hat
 
 
 @dataclass(frozen=True)
 class Traits:
     """What is decided about a person before anything is built; words are MARS's where MARS has them.
 
-    plain: inconspicuous. The last four are hard negatives: a raised hood (neither hat nor bare head), headphones,
-    something held that is no bag, and a jacket tied around the waist, which is no skirt.
+    inconspicuous: one of a crowd. The last four are hard negatives: a raised hood (neither hat nor bare head),
+    headphones, something held that is no bag, and a jacket tied around the waist, which is no skirt.
     """
 
-    plain: bool
+    inconspicuous: bool
     gender: str
     age: str
     top_short: bool
@@ -85,11 +85,11 @@ def sample_traits(rng: np.random.Generator) -> Traits:
     """Rare attributes far more often than in life, being worth more to a learner; dark clothes most often."""
     female = bool(rng.uniform() < 0.5)
     gender = "female" if female else "male"
-    plain = bool(rng.uniform() < _PLAIN)
-    age = str(rng.choice(AGES, p=_PLAIN_AGES if plain else _AGES))
+    inconspicuous = bool(rng.uniform() < _INCONSPICUOUS)
+    age = str(rng.choice(AGES, p=_CROWD_AGES if inconspicuous else _AGES))
     top_short = bool(rng.uniform() < 0.45)
     roll = rng.uniform()
-    skirts = (_PLAIN_SKIRTS if plain else _SKIRTS) if female else 0.02
+    skirts = (_CROWD_SKIRTS if inconspicuous else _SKIRTS) if female else 0.02
     if roll < skirts:
         bottom = "dress" if female and roll < skirts / 3 else "skirt"
         bottom_short = bool(rng.uniform() < 0.6)
@@ -101,7 +101,7 @@ def sample_traits(rng: np.random.Generator) -> Traits:
         outer = "open"
     if bottom == "dress" and outer == "coat":
         outer = "none"
-    tops, bottoms = (_PLAIN_TOPS, _PLAIN_BOTTOMS) if plain else (_TOPS, _BOTTOMS)
+    tops, bottoms = (_CROWD_TOPS, _CROWD_BOTTOMS) if inconspicuous else (_TOPS, _BOTTOMS)
     top_colour = str(rng.choice(TOP_COLOURS, p=tops))
     colours = np.array(bottoms)
     colours[[BOTTOM_COLOURS.index("purple"), BOTTOM_COLOURS.index("pink")]] *= _ROSY[gender]
@@ -109,15 +109,19 @@ def sample_traits(rng: np.random.Generator) -> Traits:
     if bottom == "dress":
         shares = np.array([share * (c in BOTTOM_COLOURS) for c, share in zip(TOP_COLOURS, tops)])
         top_colour = bottom_colour = str(rng.choice(TOP_COLOURS, p=shares / shares.sum()))
-    bags = rng.uniform(size=3) < np.multiply(_BAGS[age], _CARRIES[gender]) * (_PLAIN_CARRIES if plain else 1.0)
+    bags = rng.uniform(size=3) < np.multiply(_BAGS[age], _CARRIES[gender]) * (_CROWD_CARRIES if inconspicuous else 1.0)
     if bags.sum() == 3:
         bags[rng.integers(3)] = False
-    hat = str(rng.choice(HATS, p=_HAT[gender])) if rng.uniform() < 0.35 * (_PLAIN_HATS if plain else 1.0) else None
+    hat = (
+        str(rng.choice(HATS, p=_HAT[gender]))
+        if rng.uniform() < 0.35 * (_CROWD_HATS if inconspicuous else 1.0)
+        else None
+    )
     hood_up = bool(hat is None and not top_short and rng.uniform() < 0.07)
     if outer == "open" and top_colour == "complex":  # a second colour would be one too many
         outer = "jacket"
     return Traits(
-        plain=plain,
+        inconspicuous=inconspicuous,
         gender=gender,
         age=age,
         top_short=top_short,
@@ -147,7 +151,7 @@ def sample_motions(rng: np.random.Generator, traits: Traits) -> tuple[str, ...]:
     if rng.uniform() < 0.1:
         pairs = (("walking", "staying"), ("staying", "walking"), ("walking", "running"), ("running", "walking"))
         return pairs[rng.choice(4, p=[0.35, 0.35, 0.15, 0.15])]
-    runs, rides = (0.04, _PLAIN_RIDES) if traits.plain else (_RUNS[traits.age], _RIDES)
+    runs, rides = (_CROWD_RUNS, _CROWD_RIDES) if traits.inconspicuous else (_RUNS[traits.age], _RIDES)
     gaits = ["running", "walking", "riding", "staying"]
     return (str(rng.choice(gaits, p=[runs, 0.81 - runs - rides, rides, 0.19])),)
 

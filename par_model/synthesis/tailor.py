@@ -14,9 +14,11 @@ from par_model.synthesis.colours import (
     BOTTOM_COLOURS,
     KNIT,
     OPEN_FRONT,
+    PLAID,
     PLAIN,
     RAGLAN,
     TOP_COLOURS,
+    YOKE,
     ZIP,
     Material,
     cloth,
@@ -119,6 +121,8 @@ class Tailor:
             stuff = replace(stuff, pattern=OPEN_FRONT, second=inner, share=float(rng.uniform(0, 1)))
         elif traits.top_colour == "complex" and rng.uniform() < 0.35:
             stuff = replace(stuff, pattern=RAGLAN)
+        if traits.bottom == "dress" and traits.top_colour == "complex" and stuff.pattern in (RAGLAN, YOKE):
+            stuff = replace(stuff, pattern=PLAID, scale=0.12)  # the others would leave the skirt of one colour
         coated = traits.outer != "none" and not traits.top_short and traits.bottom != "dress"
         hide = stuff.pattern in (PLAIN, OPEN_FRONT) and traits.top_colour in ("black", "gray", "red")
         fitting.notes["leather"] = bool(coated and hide and rng.uniform() < 0.4)
@@ -136,6 +140,8 @@ class Tailor:
             sleeve, note = (
                 (float(rng.uniform(1.65, 1.9)), "rolled sleeves") if rng.uniform() < 0.12 else (9.0, "long sleeves")
             )
+        if sleeve < 0.4 and traits.top_colour == "complex" and stuff.pattern == RAGLAN:
+            stuff = replace(stuff, pattern=YOKE)  # there are no sleeves to show the second colour
         tucked = traits.bottom in ("trousers", "shorts") and traits.outer == "none" and rng.uniform() < 0.25
         materials[TOP] = replace(stuff, sleeve=sleeve, hem=0.97 if tucked else -9.0)
         fitting.layers.append(wardrobe.wear(piece, body, TOP, 0.003 + bulk, 0.0 if tucked else 0.012))

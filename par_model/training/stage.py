@@ -245,7 +245,7 @@ class StageRun:
             images, maps = self.augment.with_maps(pictures, maps, (CELLS * grid[0], CELLS * grid[1]), generator)
         images = bench.normalise(images)
         half = bench.settings.precision == "bf16"
-        with attention_of(bench.device), torch.autocast(bench.device.type, torch.bfloat16, enabled=half):
+        with attention_of(bench.device, half), torch.autocast(bench.device.type, torch.bfloat16, enabled=half):
             if self.features is None:
                 output = self.forward(images)
             else:
@@ -307,9 +307,9 @@ class StageRun:
             partial.replace(self.best_path)
 
 
-def attention_of(device: torch.device) -> AbstractContextManager[None]:
-    """Attention as plain products on a CPU, where the backward pass of PyTorch's fused one takes most of a step."""
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+def attention_of(device: torch.device, half: bool) -> AbstractContextManager[None]:
+    """Attention as plain products in bf16 on a CPU, where the backward pass of PyTorch's fused one is slow."""
+    return sdpa_kernel(SDPBackend.MATH) if half and device.type == "cpu" else nullcontext()
 
 
 def validation_scores(model: VTFPAR, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:

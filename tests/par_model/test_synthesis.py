@@ -20,6 +20,7 @@ from par_model.datasets.shards import read_shards
 from par_model.schema import load_schema
 from par_model.synthesis import people, sampling, visibility
 from par_model.synthesis.colours import BOTTOM_COLOURS, TOP_COLOURS, shade
+from par_model.synthesis.hair import BOBS, sample_cut
 from par_model.synthesis.mesh import girth, grid_faces, normals, pack, simplify, superellipsoid, unpack
 from par_model.synthesis.routes import Route, sample_routes, walk
 from par_model.synthesis.shards import read_frames, read_labels, shard_path, write_shard
@@ -155,16 +156,27 @@ def test_sampled_people_have_even_the_rare_words_often() -> None:
     assert np.mean([b and {p.top_colour, p.bottom_colour} <= dark for b, p in zip(bare, people)]) > 0.1
     for thing in ("hat", "backpack", "shoulder_bag", "hand_bag"):
         assert 0.14 < np.mean([bool(getattr(p, thing)) for p in people]) < 0.3
-    # Half are like most of a crowd.
-    crowd = [p for p in people if p.plain]
+    crowd = [p for p in people if p.inconspicuous]
     assert 0.45 < len(crowd) / len(people) < 0.55
     assert np.mean([p.age == "adult" for p in crowd]) > 0.5
-    assert np.mean([p.bottom == "trousers" for p in crowd]) > 0.55
+    assert np.mean([p.bottom in ("trousers", "shorts") for p in crowd]) > 0.9
+    gaits = [sampling.sample_motions(rng, p) for p in crowd]
+    assert np.mean([gait in (("riding",), ("running",)) for gait in gaits]) < 0.15
     # A skirt says a lot about gender, a hat nothing.
     women = [p for p in people if p.gender == "female"]
     men = [p for p in people if p.gender == "male"]
     assert np.mean([p.bottom == "skirt" for p in women]) > 5 * np.mean([p.bottom == "skirt" for p in men])
     assert abs(np.mean([bool(p.hat) for p in women]) - np.mean([bool(p.hat) for p in men])) < 0.08
+
+
+def test_hair_that_people_call_either_is_not_named() -> None:
+    rng = np.random.default_rng(2)
+    women = [sample_cut(rng, False, "adult", "female") for _ in range(300)]
+    men = [sample_cut(rng, False, "adult", "male") for _ in range(300)]
+    assert 0.3 < np.mean([cut.unclear for cut in women]) < 0.7
+    assert not any(cut.unclear for cut in men)
+    assert not any(sample_cut(rng, True, "adult", "female").unclear for _ in range(100))
+    assert all(cut.piece not in BOBS for cut in women if not cut.unclear)
 
 
 @pytest.mark.parametrize(

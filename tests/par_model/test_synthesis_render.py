@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,6 +68,35 @@ def test_a_rider_holds_the_grips_and_treads_the_pedals(assets: Path) -> None:
             assert np.linalg.norm(hand - (GRIP + np.array([sign * 0.27, 0.06, 0.05])) * size) < 0.12
             ankle = pose.centres[JOINT_INDEX[f"foot.{side}"]]
             assert np.linalg.norm(ankle[1:] - CRANK[1:] * size) < 0.36 * size
+
+
+@pytest.mark.parametrize("pattern", ["YOKE", "PRINT", "ZIP"])
+def test_the_colour_that_is_named_covers_most_of_a_top(
+    assets: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    from par_model.synthesis import colours, people, sampling, tailor, tracklets
+
+    plain = sampling.sample_traits(np.random.default_rng(0))
+    worn = replace(
+        plain, top_colour="red", top_short=False, outer="none", bottom="trousers", backpack=False, shoulder_bag=False,
+        scarf=False, tied=False,
+    )  # fmt: skip
+    red = colours.Material((0.6, 0.0, 0.0), (0.0, 0.6, 0.0), getattr(colours, pattern), 0.1, share=0.85)
+    monkeypatch.setattr(sampling, "sample_traits", lambda rng: worn)
+    monkeypatch.setattr(tailor, "cloth", lambda *arguments, **options: red)
+    generator = tracklets.TrackletGenerator(assets, 3)
+    draw, tops = generator.renderer.draw, []
+
+    def watched(*arguments: Any) -> tuple[np.ndarray, np.ndarray]:
+        picture, owners = draw(*arguments)
+        tops.append(picture[(owners[..., 0] == tracklets.TARGET) & (owners[..., 1] == people.TOP)].astype(int))
+        return picture, owners
+
+    monkeypatch.setattr(generator.renderer, "draw", watched)
+    generator.make(0)
+    top = np.concatenate(tops)
+    assert len(top) > 500
+    assert np.mean(top[:, 0] > top[:, 1]) > 0.6
 
 
 def members(path: Path) -> dict[str, bytes]:

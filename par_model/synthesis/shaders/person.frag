@@ -48,7 +48,7 @@ vec3 painted(int m, vec3 p, vec2 grain, out float sheen) {
         vec3 c = mix(a, b, step(0.53, grain.x));
         return mix(c, vec3(0.6, 0.25, 0.2), step(0.62, grain.y) * 0.7);
     }
-    if (pattern == 5) return mix(a, b, step(along, 1.05 + 0.35 * g));
+    if (pattern == 5) return mix(b, a, step(along, 1.05 + 0.35 * g));
     if (pattern == 6) {
         float n = 0.7 * grain.x + 0.3 * grain.y;
         return n < 0.42 ? a : n < 0.52 ? mix(a, b, 0.5) : b;
