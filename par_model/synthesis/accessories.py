@@ -7,7 +7,7 @@ import numpy as np
 from par_model.synthesis.bodies import JOINT_INDEX, SKIN_VERTICES, Body, BodyBank
 from par_model.synthesis.cycling import CRANK, CRANK_LENGTH, GRIP, SADDLE
 from par_model.synthesis.garments import ARM_JOINTS
-from par_model.synthesis.mesh import RIGID, Layer, Skinning, pack, rigid, strap, superellipsoid, tube, unpack
+from par_model.synthesis.mesh import RIGID, Layer, pack, rigid, strap, superellipsoid, tube, unpack
 
 REFERENCE_HEIGHT = 1.72  # metres: the rider that the bicycle's numbers fit
 WHEEL_RADIUS, FRONT_AXLE, REAR_AXLE = 0.33, -0.55, 0.5
@@ -26,7 +26,7 @@ class Surface:
             weights.append(unpack(layer.skin, bank.weights.shape[1])[near])
         self.points, self.weights = np.concatenate(points), np.concatenate(weights)
         self.gap = gap
-        self.scale = body.height / float(bank.mean[:SKIN_VERTICES, 2].max())
+        self.scale = bank.scale(body)
 
     def touch(self, x: float, z: float, front: bool) -> tuple[np.ndarray, np.ndarray]:
         """The surface point at canonical x, z in front or behind, pushed out by the gap, and its skin weights."""
@@ -45,10 +45,6 @@ class Surface:
         return self.points[best] + [0, 0, self.gap], self.weights[best]
 
 
-def _layer(points: np.ndarray, skin: Skinning, faces: np.ndarray, material: int, scale: float) -> Layer:
-    return Layer(points, points / scale, np.full(len(points), -0.3, np.float32), skin, faces, material)
-
-
 def _ribbon(stops: list[tuple[np.ndarray, np.ndarray, np.ndarray]], width: float, material: int, scale: float) -> Layer:
     """A strap through (point, outward normal, skin weights) stops, smoothed, stiffened to the torso."""
     at = np.linspace(0, len(stops) - 1, 4 * len(stops))
@@ -58,7 +54,7 @@ def _ribbon(stops: list[tuple[np.ndarray, np.ndarray, np.ndarray]], width: float
         for column_stops in zip(*stops)
     )
     ribbon, faces = strap(points, outward, width)
-    return _layer(ribbon, pack(np.repeat(weights, 2, axis=0)), faces, material, scale)
+    return Layer.built(ribbon, pack(np.repeat(weights, 2, axis=0)), faces, material, scale)
 
 
 FRONT, BACK, UP = np.array([0.0, -1, 0]), np.array([0.0, 1, 0]), np.array([0.0, 0, 1])
@@ -76,12 +72,14 @@ def backpack(
     shape, faces = superellipsoid(tuple(half), float(rng.uniform(3, 6)), 11, 18)
     points = shape * scale + back + np.array([0, half[1] * 0.85, 0]) * scale
     chest = JOINT_INDEX["chest"]
-    layers = [_layer(points, rigid(len(points), chest), faces, materials[0], scale)]
+    layers = [Layer.built(points, rigid(len(points), chest), faces, materials[0], scale)]
     if rng.uniform() < 0.7:
         pocket, pocket_faces = superellipsoid((half[0] * 0.75, 0.035, half[2] * 0.42), 4.0, 7, 14)
         place = back + np.array([0, half[1] * 1.85, -half[2] * 0.4]) * scale
         layers.append(
-            _layer(pocket * scale + place, rigid(len(pocket), chest), pocket_faces, materials[rng.integers(2)], scale)
+            Layer.built(
+                pocket * scale + place, rigid(len(pocket), chest), pocket_faces, materials[rng.integers(2)], scale
+            )
         )
     width = float(rng.uniform(0.045, 0.075)) * scale
     sides = (-1, 1) if rng.uniform() < 0.92 else (int(rng.choice([-1, 1])),)
@@ -111,11 +109,11 @@ def shoulder_bag(
     shape, faces = superellipsoid(tuple(half), float(rng.uniform(3, 7)), 9, 16)
     hung = np.zeros(bank.weights.shape[1], np.float32)
     hung[JOINT_INDEX["pelvis"]], hung[JOINT_INDEX["spine"]] = 0.6, 0.4
-    layers = [_layer(shape * scale + place, pack(np.tile(hung, (len(shape), 1))), faces, materials[0], scale)]
+    layers = [Layer.built(shape * scale + place, pack(np.tile(hung, (len(shape), 1))), faces, materials[0], scale)]
     if rng.uniform() < 0.5:  # a flap in the strap's colour
         flap, flap_faces = superellipsoid((half[0] * 1.06, half[1] * 1.02, half[2] * 0.4), 6.0, 7, 14)
         lifted = flap * scale + place + np.array([0, 0, half[2] * 0.62]) * scale
-        layers.append(_layer(lifted, pack(np.tile(hung, (len(flap), 1))), flap_faces, materials[1], scale))
+        layers.append(Layer.built(lifted, pack(np.tile(hung, (len(flap), 1))), flap_faces, materials[1], scale))
     width = float(rng.uniform(0.02, 0.05)) * scale
     over = -side if crossed else side
     rim = place + np.array([0, 0, half[2] * 0.7]) * scale
@@ -153,14 +151,14 @@ def hand_bag(
         shape[:, :2] *= np.interp(shape[:, 2], [-half[2], half[2]], [1.1, 0.45])[:, None]
     bone = RIGID[f"bag.{side}"]
     middle = hold - np.array([0, 0, drop + half[2]]) * scale
-    layers = [_layer(shape * scale + middle, rigid(len(shape), bone), faces, materials[0], scale)]
+    layers = [Layer.built(shape * scale + middle, rigid(len(shape), bone), faces, materials[0], scale)]
     for x in (-0.6, 0.6):
         grip = half[1] * (0.4 if kind != "plastic" else 0.25)
         rim = middle + np.array([half[0] * x, 0, half[2] * 0.9]) * scale
         spread, clasp = np.array([0, grip * scale, 0]), np.array([0, 0.03, 0])
         path = np.stack([rim - spread, hold - clasp, hold + clasp, rim + spread])
         points, tube_faces = tube(path, 0.009 if kind != "briefcase" else 0.012, 5)
-        layers.append(_layer(points, rigid(len(points), bone), tube_faces, materials[1], scale))
+        layers.append(Layer.built(points, rigid(len(points), bone), tube_faces, materials[1], scale))
     return layers
 
 
@@ -174,7 +172,7 @@ def held_object(rng: np.random.Generator, body: Body, side: str, material: int) 
     )[rng.integers(3)]
     shape, faces = superellipsoid(half, power, 7, 12)
     points = (shape * rng.uniform(0.85, 1.15) - np.array([0, 0, drop])) * scale + hold_point(body, side, elbow=False)
-    return [_layer(points, rigid(len(points), RIGID[f"bag.{side}"]), faces, material, scale)]
+    return [Layer.built(points, rigid(len(points), RIGID[f"bag.{side}"]), faces, material, scale)]
 
 
 def hold_point(body: Body, side: str, elbow: bool) -> np.ndarray:
@@ -205,7 +203,7 @@ def bicycle(rng: np.random.Generator, body: Body, materials: tuple[int, int, int
     layers = []
 
     def add(points: np.ndarray, faces: np.ndarray, bone: str, material: int) -> None:
-        layers.append(_layer(points * scale, rigid(len(points), RIGID[bone]), faces, material, scale))
+        layers.append(Layer.built(points * scale, rigid(len(points), RIGID[bone]), faces, material, scale))
 
     for a, b, radius in bars:
         add(*tube(np.stack([a, (a + b) / 2, b]), radius, 6), "frame", materials[0])

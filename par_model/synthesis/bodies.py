@@ -97,6 +97,10 @@ class BodyBank:
     faces: np.ndarray
     cell: np.ndarray
 
+    def scale(self, body: Body) -> float:
+        """Height of a body as a share of the average adult's."""
+        return body.height / float(self.mean[:SKIN_VERTICES, 2].max())
+
     def sample(self, rng: np.random.Generator, age: str, gender: str) -> Body:
         """A body of that age and gender: a random mixture of two of the bank's."""
         members = np.flatnonzero((self.cell[:, 0] == AGES.index(age)) & (self.cell[:, 1] == GENDERS.index(gender)))

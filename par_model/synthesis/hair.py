@@ -130,7 +130,7 @@ class Barber:
         span = (np.linspace(-1.15, 1.15, 13) if kind == "cap" else np.linspace(-np.pi, np.pi, 25)) - np.pi / 2
         inner_x, inner_y = np.ptp(low[:, 0]) / 2 * 0.97, np.ptp(low[:, 1]) / 2 * 0.97
         front, nape = HAT_RIM[kind]
-        scale = body.height / float(self.bank.mean[:SKIN_VERTICES, 2].max())
+        scale = self.bank.scale(body)
         rows = []
         for reach in np.linspace(0, 1, 4):
             width = (0.075 if kind == "cap" else 0.055) * reach * scale
@@ -141,10 +141,8 @@ class Barber:
             fall = 0.02 * reach**2 if kind == "cap" else 0.03 * reach
             rows.append(np.column_stack([ring + centre[:2], height - fall * scale]))
         points = np.concatenate(rows)
-        return Layer(
-            points, points / scale, np.full(len(points), -0.3, np.float32),
-            rigid(len(points), JOINT_INDEX["head"]), grid_faces(4, len(span), closed=False), material,
-        )  # fmt: skip
+        sheet = grid_faces(4, len(span), closed=False)
+        return Layer.built(points, rigid(len(points), JOINT_INDEX["head"]), sheet, material, scale)
 
 
 def raised_hood(body: Body, bank: BodyBank, material: int) -> Layer:
@@ -162,22 +160,19 @@ def raised_hood(body: Body, bank: BodyBank, material: int) -> Layer:
 
 def bun(rng: np.random.Generator, body: Body, bank: BodyBank, material: int) -> Layer:
     """A knot of hair, between the nape and the crown."""
-    scale = body.height / float(bank.mean[:SKIN_VERTICES, 2].max())
+    scale = bank.scale(body)
     size, height = rng.uniform(0.03, 0.048), rng.uniform(1.63, 1.78)
     shape, faces = superellipsoid((1.15 * size, 0.8 * size, size), 2.0, 8, 12)
     nearby = (np.abs(bank.mean[:, 2] - height) < 0.02) & (np.abs(bank.mean[:, 0]) < 0.04)
     nearby[SKIN_VERTICES:] = False
     skull = body.vertices[nearby]
     points = shape * scale + skull[skull[:, 1].argmax()] * [0, 1, 1] + np.array([0, 0.6 * size + 0.012, 0]) * scale
-    return Layer(
-        points, points / scale, np.full(len(points), -0.3, np.float32), rigid(len(points), JOINT_INDEX["head"]),
-        faces, material,
-    )  # fmt: skip
+    return Layer.built(points, rigid(len(points), JOINT_INDEX["head"]), faces, material, scale)
 
 
 def headphones(body: Body, bank: BodyBank, material: int) -> list[Layer]:
     """A band over the head and two cups: not a hat."""
-    scale = body.height / float(bank.mean[:SKIN_VERTICES, 2].max())
+    scale = bank.scale(body)
     turn = np.linspace(0, np.pi, 15)
     middle = body.joints[JOINT_INDEX["head"]] + np.array([0, 0.0, 0.065]) * scale
     band = middle + np.stack([0.089 * np.cos(turn), np.zeros(15), 0.125 * np.sin(turn)], 1) * scale
@@ -186,15 +181,12 @@ def headphones(body: Body, bank: BodyBank, material: int) -> list[Layer]:
         cup, faces = superellipsoid((0.022, 0.036, 0.042), 2.5, 7, 10)
         parts.append((cup * scale + middle + np.array([side * 0.085, 0, -0.005]) * scale, faces))
     head = JOINT_INDEX["head"]
-    return [
-        Layer(points, points / scale, np.full(len(points), -0.3, np.float32), rigid(len(points), head), faces, material)
-        for points, faces in parts
-    ]
+    return [Layer.built(points, rigid(len(points), head), faces, material, scale) for points, faces in parts]
 
 
 def collar(rng: np.random.Generator, body: Body, bank: BodyBank, material: int) -> Layer:
     """A standing or folded collar around the neck."""
-    scale = body.height / float(bank.mean[:SKIN_VERTICES, 2].max())
+    scale = bank.scale(body)
     neck = body.joints[JOINT_INDEX["neck"]] + np.array([0, -0.015, -0.03]) * scale
     turn = np.linspace(-np.pi, np.pi, 21) * float(rng.uniform(0.82, 0.97)) + np.pi / 2
     tall, flare = rng.uniform(0.035, 0.075), rng.uniform(-0.01, 0.03)
@@ -204,30 +196,25 @@ def collar(rng: np.random.Generator, body: Body, bank: BodyBank, material: int) 
         for t in (0.0, 0.5, 1.0)
     ]
     points = np.concatenate(rows)
-    return Layer(
-        points, points / scale, np.full(len(points), -0.3, np.float32), rigid(len(points), JOINT_INDEX["chest"]),
-        grid_faces(3, len(turn), closed=False), material,
-    )  # fmt: skip
+    faces = grid_faces(3, len(turn), closed=False)
+    return Layer.built(points, rigid(len(points), JOINT_INDEX["chest"]), faces, material, scale)
 
 
 def hood(rng: np.random.Generator, body: Body, bank: BodyBank, material: int) -> Layer:
     """A hood folded down behind the neck, from a small roll to one that covers the shoulder blades."""
-    scale = body.height / float(bank.mean[:SKIN_VERTICES, 2].max())
+    scale = bank.scale(body)
     wide, thick, tall = rng.uniform(0.1, 0.15), rng.uniform(0.05, 0.075), rng.uniform(0.05, 0.12)
     shape, faces = superellipsoid((wide, thick, tall), 2.2, 9, 18)
     shape = shape.copy()
     shape[:, 1] -= 2.6 * shape[:, 0] ** 2  # wraps around the neck
     middle = np.array([0, 0.065, 0.04 - tall])
     points = shape * scale + body.joints[JOINT_INDEX["neck"]] + middle * scale
-    return Layer(
-        points, points / scale, np.full(len(points), -0.3, np.float32),
-        rigid(len(points), JOINT_INDEX["chest"]), faces, material,
-    )  # fmt: skip
+    return Layer.built(points, rigid(len(points), JOINT_INDEX["chest"]), faces, material, scale)
 
 
 def scarf(rng: np.random.Generator, body: Body, bank: BodyBank, material: int) -> list[Layer]:
     """A ring around the neck, sometimes with an end hanging down in front."""
-    scale = body.height / float(bank.mean[:SKIN_VERTICES, 2].max())
+    scale = bank.scale(body)
     neck = body.joints[JOINT_INDEX["neck"]]
     u, v = np.meshgrid(
         np.linspace(0, 2 * np.pi, 18, endpoint=False), np.linspace(0, 2 * np.pi, 8, endpoint=False), indexing="ij"
@@ -240,28 +227,10 @@ def scarf(rng: np.random.Generator, body: Body, bank: BodyBank, material: int) -
     points = ring.reshape(-1, 3) * scale + neck + np.array([0, -0.02, 0.005]) * scale
     faces = grid_faces(18, 8)
     closing = np.array([[17 * 8 + k, 17 * 8 + (k + 1) % 8, (k + 1) % 8, k] for k in range(8)], np.int32)
-    bare = np.full(len(points), -0.3, np.float32)
-    layers = [
-        Layer(
-            points,
-            points / scale,
-            bare,
-            rigid(len(points), JOINT_INDEX["neck"]),
-            np.concatenate([faces, closing]),
-            material,
-        )
-    ]
+    skin = rigid(len(points), JOINT_INDEX["neck"])
+    layers = [Layer.built(points, skin, np.concatenate([faces, closing]), material, scale)]
     if rng.uniform() < 0.5:
         shape, end_faces = superellipsoid((0.05, 0.016, rng.uniform(0.12, 0.22)), 5.0, 7, 10)
         end = shape * scale + neck + np.array([rng.uniform(-0.05, 0.05), -0.135, -0.22]) * scale
-        layers.append(
-            Layer(
-                end,
-                end / scale,
-                np.full(len(end), -0.3, np.float32),
-                rigid(len(end), JOINT_INDEX["chest"]),
-                end_faces,
-                material,
-            )
-        )
+        layers.append(Layer.built(end, rigid(len(end), JOINT_INDEX["chest"]), end_faces, material, scale))
     return layers

@@ -35,6 +35,11 @@ class Layer:
     material: int
     closed: bool = False
 
+    @classmethod
+    def built(cls, points: np.ndarray, skin: Skinning, faces: np.ndarray, material: int, scale: float) -> Layer:
+        """A surface off the arms, built at `points` (N, 3) on a body `scale` times as tall as the average adult."""
+        return cls(points, points / scale, np.full(len(points), -0.3, np.float32), skin, faces, material)
+
 
 def normals(positions: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(N, 3) unit vertex normals, faces weighted by area."""

@@ -16,7 +16,7 @@ HAND_BAGS = ("tote", "plastic", "briefcase", "handbag")
 OUTER = ("none", "coat", "jacket", "open")
 
 # Leanings, no rules. By age: how often people carry a backpack, a shoulder bag and a hand bag, wear a hood, what they
-# wear outermost (as OUTER), whether their trousers are short (times a share), whether they run.
+# wear outermost (as OUTER), whether their trousers are short (times a share).
 _BAGS = {
     "young": (0.3, 0.2, 0.16), "teenager": (0.36, 0.27, 0.24), "adult": (0.26, 0.3, 0.34), "old": (0.15, 0.28, 0.36),
 }  # fmt: skip
@@ -26,7 +26,6 @@ _OUTER = {
     "old": (0.27, 0.34, 0.18, 0.21),
 }  # fmt: skip
 _SHORTS = {"young": 1.2, "teenager": 1.15, "adult": 0.95, "old": 0.65}
-_RUNS = {"young": 0.25, "teenager": 0.22, "adult": 0.18, "old": 0.1}
 # By gender: long hair (less often than in life, lest nothing else tells women), how much more often such bags are
 # carried, and which hand bags and hats (as HAND_BAGS and HATS).
 _LONG_HAIR = {"female": 0.6, "male": 0.07}
@@ -34,19 +33,49 @@ _CARRIES = {"female": (0.95, 1.2, 1.25), "male": (1.05, 0.8, 0.75)}
 _HAND_BAG = {"female": (0.31, 0.2, 0.07, 0.42), "male": (0.27, 0.31, 0.34, 0.08)}
 _HAT = {"female": (0.34, 0.28, 0.17, 0.21), "male": (0.5, 0.28, 0.12, 0.1)}
 _ROSY = {"female": 1.35, "male": 0.65}  # how much more often trousers and skirts are pink or purple
-# How often clothes have each colour, as TOP_COLOURS and BOTTOM_COLOURS. Dark ones are what streets are full of, and the
-# hardest to read.
-_TOPS = (0.24, 0.08, 0.09, 0.11, 0.11, 0.115, 0.075, 0.085, 0.095)
-_BOTTOMS = (0.09, 0.07, 0.24, 0.08, 0.11, 0.07, 0.06, 0.15, 0.08, 0.06)
+
+
+@dataclass(frozen=True)
+class _Habits:
+    """How often people of a kind are, wear and do things.
+
+    ages: as AGES; tops, bottoms: of each colour, as TOP_COLOURS and BOTTOM_COLOURS; skirts: of women; carries: times
+    what _BAGS says; runs: by age.
+    """
+
+    ages: tuple[float, ...]
+    tops: tuple[float, ...]
+    bottoms: tuple[float, ...]
+    hats: float
+    skirts: float
+    carries: float
+    rides: float
+    runs: dict[str, float]
+
+
+# Dark clothes are what streets are full of, and the hardest to read.
+_VARIED = _Habits(
+    ages=(0.24, 0.24, 0.3, 0.22),
+    tops=(0.24, 0.08, 0.09, 0.11, 0.11, 0.115, 0.075, 0.085, 0.095),
+    bottoms=(0.09, 0.07, 0.24, 0.08, 0.11, 0.07, 0.06, 0.15, 0.08, 0.06),
+    hats=0.35,
+    skirts=0.4,
+    carries=1.0,
+    rides=0.2,
+    runs={"young": 0.25, "teenager": 0.22, "adult": 0.18, "old": 0.1},
+)
 # Half of the people are inconspicuous: adults mostly, on foot, in muted colours, seldom in a skirt or with a hat or a
 # bag. Traits drawn one by one would make few of them, yet they are most of a crowd, and of its false alarms.
-_INCONSPICUOUS = 0.5
-_AGES, _CROWD_AGES = (0.24, 0.24, 0.3, 0.22), (0.06, 0.14, 0.6, 0.2)  # as AGES
-_SKIRTS, _CROWD_SKIRTS = 0.4, 0.12  # of women
-_RIDES, _CROWD_RIDES, _CROWD_RUNS = 0.2, 0.05, 0.04
-_CROWD_TOPS = (0.42, 0.02, 0.04, 0.17, 0.17, 0.09, 0.02, 0.04, 0.03)
-_CROWD_BOTTOMS = (0.03, 0.01, 0.4, 0.02, 0.13, 0.01, 0.01, 0.31, 0.07, 0.01)
-_CROWD_CARRIES, _CROWD_HATS = 0.3, 0.25  # how many times as often such people carry a bag, wear a hat
+_INCONSPICUOUS = _Habits(
+    ages=(0.06, 0.14, 0.6, 0.2),
+    tops=(0.42, 0.02, 0.04, 0.17, 0.17, 0.09, 0.02, 0.04, 0.03),
+    bottoms=(0.03, 0.01, 0.4, 0.02, 0.13, 0.01, 0.01, 0.31, 0.07, 0.01),
+    hats=0.0875,
+    skirts=0.12,
+    carries=0.3,
+    rides=0.05,
+    runs=dict.fromkeys(AGES, 0.04),
+)
 
 
 @dataclass(frozen=True)
@@ -85,11 +114,12 @@ def sample_traits(rng: np.random.Generator) -> Traits:
     """Rare attributes far more often than in life, being worth more to a learner; dark clothes most often."""
     female = bool(rng.uniform() < 0.5)
     gender = "female" if female else "male"
-    inconspicuous = bool(rng.uniform() < _INCONSPICUOUS)
-    age = str(rng.choice(AGES, p=_CROWD_AGES if inconspicuous else _AGES))
+    inconspicuous = bool(rng.uniform() < 0.5)
+    habits = _INCONSPICUOUS if inconspicuous else _VARIED
+    age = str(rng.choice(AGES, p=habits.ages))
     top_short = bool(rng.uniform() < 0.45)
     roll = rng.uniform()
-    skirts = (_CROWD_SKIRTS if inconspicuous else _SKIRTS) if female else 0.02
+    skirts = habits.skirts if female else 0.02
     if roll < skirts:
         bottom = "dress" if female and roll < skirts / 3 else "skirt"
         bottom_short = bool(rng.uniform() < 0.6)
@@ -101,22 +131,17 @@ def sample_traits(rng: np.random.Generator) -> Traits:
         outer = "open"
     if bottom == "dress" and outer == "coat":
         outer = "none"
-    tops, bottoms = (_CROWD_TOPS, _CROWD_BOTTOMS) if inconspicuous else (_TOPS, _BOTTOMS)
-    top_colour = str(rng.choice(TOP_COLOURS, p=tops))
-    colours = np.array(bottoms)
+    top_colour = str(rng.choice(TOP_COLOURS, p=habits.tops))
+    colours = np.array(habits.bottoms)
     colours[[BOTTOM_COLOURS.index("purple"), BOTTOM_COLOURS.index("pink")]] *= _ROSY[gender]
     bottom_colour = str(rng.choice(BOTTOM_COLOURS, p=colours / colours.sum()))
     if bottom == "dress":
-        shares = np.array([share * (c in BOTTOM_COLOURS) for c, share in zip(TOP_COLOURS, tops)])
+        shares = np.array([share * (c in BOTTOM_COLOURS) for c, share in zip(TOP_COLOURS, habits.tops)])
         top_colour = bottom_colour = str(rng.choice(TOP_COLOURS, p=shares / shares.sum()))
-    bags = rng.uniform(size=3) < np.multiply(_BAGS[age], _CARRIES[gender]) * (_CROWD_CARRIES if inconspicuous else 1.0)
+    bags = rng.uniform(size=3) < np.multiply(_BAGS[age], _CARRIES[gender]) * habits.carries
     if bags.sum() == 3:
         bags[rng.integers(3)] = False
-    hat = (
-        str(rng.choice(HATS, p=_HAT[gender]))
-        if rng.uniform() < 0.35 * (_CROWD_HATS if inconspicuous else 1.0)
-        else None
-    )
+    hat = str(rng.choice(HATS, p=_HAT[gender])) if rng.uniform() < habits.hats else None
     hood_up = bool(hat is None and not top_short and rng.uniform() < 0.07)
     if outer == "open" and top_colour == "complex":  # a second colour would be one too many
         outer = "jacket"
@@ -151,7 +176,8 @@ def sample_motions(rng: np.random.Generator, traits: Traits) -> tuple[str, ...]:
     if rng.uniform() < 0.1:
         pairs = (("walking", "staying"), ("staying", "walking"), ("walking", "running"), ("running", "walking"))
         return pairs[rng.choice(4, p=[0.35, 0.35, 0.15, 0.15])]
-    runs, rides = (_CROWD_RUNS, _CROWD_RIDES) if traits.inconspicuous else (_RUNS[traits.age], _RIDES)
+    habits = _INCONSPICUOUS if traits.inconspicuous else _VARIED
+    runs, rides = habits.runs[traits.age], habits.rides
     gaits = ["running", "walking", "riding", "staying"]
     return (str(rng.choice(gaits, p=[runs, 0.81 - runs - rides, rides, 0.19])),)
 
