@@ -20,7 +20,7 @@ from par_model.synthesis.card import grid
 from pipeline.sources import Source, open_source
 from pipeline.tracklets import box_quality, crop_person, even_indices
 from pipeline.types import SidewalkError, SourceInfo
-from trackers.mot import FRAME, HEIGHT, ID, SCORE, corners, read_mot, write_mot
+from trackers.mot import FRAME, HEIGHT, ID, SCORE, pixel_corners, read_mot, write_mot
 
 TILE = (100, 200)
 """Width and height in pixels of a picture on the contact sheets."""
@@ -81,11 +81,6 @@ def _windows(rows: np.ndarray, frames: float, least: int) -> Iterator[np.ndarray
         if end - start >= least:
             yield rows[start:end]
         start = end
-
-
-def pixel_corners(rows: np.ndarray) -> np.ndarray:
-    """(R, 4) x1 y1 x2 y2 of MOT rows, counted from 0 as in pictures; MOT files count from 1."""
-    return corners(rows) - 1.0
 
 
 def write_pictures(source: Source, chosen: dict[str, np.ndarray], out: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from trackers.association import iou
 from trackers.base import Tracker
-from trackers.mot import CLASS, FRAME, HEIGHT, ID, LEFT, SCORE, TOP, WIDTH, corners, read_mot
+from trackers.mot import CLASS, FRAME, HEIGHT, ID, LEFT, SCORE, TOP, WIDTH, corners, pixel_corners, read_mot
 
 Boxes = Path | str | np.ndarray | Mapping[int, tuple[np.ndarray, np.ndarray]]
 """A MOT file, its rows (R, 8), or for each frame the ids (N,) and boxes (N, 4) as x1 y1 x2 y2."""
@@ -138,7 +138,7 @@ def follow(
     """
     import supervision as sv
 
-    boxes, scores = corners(detections).astype(np.float32), detections[:, SCORE].astype(np.float32)
+    boxes, scores = pixel_corners(detections).astype(np.float32), detections[:, SCORE].astype(np.float32)
     spent = 0.0
     rows = [np.zeros((0, CLASS + 1))]
     for frame, time in times.items():
@@ -150,7 +150,7 @@ def follow(
         spent += perf_counter() - began
         part = np.ones((len(seen.xyxy), CLASS + 1))
         part[:, FRAME], part[:, ID], part[:, SCORE] = frame, seen.tracker_id, seen.confidence
-        part[:, LEFT : HEIGHT + 1] = seen.xyxy
+        part[:, LEFT : HEIGHT + 1] = seen.xyxy + 1.0  # rows count pixels from 1, pictures from 0
         part[:, WIDTH : HEIGHT + 1] -= part[:, LEFT : TOP + 1]
         rows.append(part)
     return np.concatenate(rows), spent

@@ -60,6 +60,11 @@ def corners(rows: np.ndarray) -> np.ndarray:
     return boxes
 
 
+def pixel_corners(rows: np.ndarray) -> np.ndarray:
+    """Boxes (R, 4) as x1 y1 x2 y2 of MOT rows, in pixels counted from 0 as in pictures."""
+    return corners(rows) - 1.0
+
+
 def read_sequences(detections: Path | str | None, truth: Path | str | None) -> list[Sequence]:
     """The clips that lie under `detections`, each with the truth of the same clip under `truth`.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import supervision as sv
 
 from trackers import create_tracker
 from trackers.evaluation import follow, score, score_all, switches
@@ -63,6 +64,21 @@ def test_a_perfect_result_scores_full_marks_and_a_swap_counts_as_switches(tmp_pa
     swapped[10:, 1] = np.tile([2, 1], 5)
     assert score(rows, swapped)["IDSW"] == 2
     assert switches(rows, swapped).tolist() == [6, 6]
+
+
+def test_a_tracker_sees_boxes_in_picture_pixels_and_its_rows_count_from_1_again() -> None:
+    seen = []
+
+    class Echo:
+        def update(self, people: sv.Detections, time: float, image: np.ndarray | None) -> sv.Detections:
+            seen.append(people.xyxy.copy())
+            people.tracker_id = np.arange(len(people))
+            return people
+
+    rows = np.array([[1, -1, 1, 1, 40, 100, 0.5, 1]], dtype=float)
+    found, _ = follow(Echo(), rows, {1: 0.0})  # type: ignore[arg-type]
+    assert seen[0].tolist() == [[0, 0, 40, 100]]
+    assert found[:, 2:7].tolist() == rows[:, 2:7].tolist()
 
 
 def test_a_result_on_a_distractor_is_neither_hit_nor_miss() -> None:
