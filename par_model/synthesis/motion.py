@@ -46,7 +46,10 @@ class Style:
 
 
 def sample_style(rng: np.random.Generator, motion: str, body: Body, hands: tuple[str, str], bulk: float = 0.0) -> Style:
-    """A gait that suits the body: small people take short quick steps, old ones stoop and shuffle."""
+    """A gait that suits the body: small people take short quick steps, old ones stoop and shuffle.
+
+    bulk: metres that clothes add to the torso, which the arms, half a metre long, keep clear of.
+    """
     size = body.height / 1.72
     old = body.age == "old"
     if motion == "walking":
@@ -67,7 +70,7 @@ def sample_style(rng: np.random.Generator, motion: str, body: Body, hands: tuple
         arm_swing=float(np.clip(rng.normal(0.4, 0.14), 0.08, 0.8)),
         lean=float(lean),
         stoop=float(abs(rng.normal(0.27 if old else 0.05, 0.08))),
-        spread=float(rng.uniform(0.06, 0.16) + bulk),
+        spread=float(rng.uniform(0.03, 0.14) + 2.0 * bulk),
         hands=hands,
         sway=float(rng.uniform(0.3, 1.2)),
         glance=float(rng.normal(0, 0.35)),

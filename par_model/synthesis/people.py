@@ -125,10 +125,12 @@ class Person:
         return moved
 
 
-def static_attributes(person: Person, shown: Mapping[str, bool | None]) -> dict[str, object]:
+def static_attributes(
+    person: Person, shown: Mapping[str, bool | None], tones: Mapping[str, str | None]
+) -> dict[str, object]:
     """MARS's static groups as far as the pictures show them: None where they do not tell.
 
-    shown: see par_model.synthesis.visibility.
+    shown, tones: see par_model.synthesis.visibility.
     """
     traits = person.traits
     skirt = traits.bottom in ("skirt", "dress")
@@ -143,8 +145,10 @@ def static_attributes(person: Person, shown: Mapping[str, bool | None]) -> dict[
         "hair": hair_label,
         "gender": traits.gender == "female",
         "bottom length": traits.bottom_short if shown["legs"] else None,
-        "top color": f"top {traits.top_colour}" if shown["top"] else None,
-        "bottom color": f"bottom {traits.bottom_colour}" if shown["bottom"] else None,
+        "top color": f"top {traits.top_colour}" if shown["top"] and tones["top"] in (None, traits.top_colour) else None,
+        "bottom color": f"bottom {traits.bottom_colour}"
+        if shown["bottom"] and tones["bottom"] in (None, traits.bottom_colour)
+        else None,
         "age": traits.age,
     }
 

@@ -227,7 +227,8 @@ def build_world(rng: np.random.Generator, camera: Camera, light: Light, clear: f
         add_furniture(b, rng, rng.uniform(-12, 12), y)
     road = rng.uniform() < 0.4
     kind = float(rng.choice([0, 1, 2]))
-    first = sample_tint(rng, 0.08, 0.55, 0.12)
+    pale = rng.uniform() < 0.4  # concrete and polished floors
+    first = sample_tint(rng, 0.45, 0.85, 0.06) if pale else sample_tint(rng, 0.08, 0.55, 0.12)
     second = np.clip(first * rng.uniform(0.65, 1.25) * (1 + 0.1 * rng.uniform(-1, 1, 3)), 0.02, 0.9)
     if kind == 0 and rng.uniform() < 0.3:  # grass
         first = np.array([0.12, 0.2, 0.05]) * rng.uniform(0.6, 1.4)

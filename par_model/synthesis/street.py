@@ -21,7 +21,7 @@ from par_model.synthesis.render import Figure, Renderer, Scene, UploadedMesh
 from par_model.synthesis.routes import Track, sample_routes, walk
 from par_model.synthesis.sensor import shrink
 from par_model.synthesis.tailor import Tailor
-from par_model.synthesis.visibility import Sight, look, shown
+from par_model.synthesis.visibility import Sight, look, shown, tones
 from par_model.synthesis.world import GLASS, PAINT, POSTER, WOOD, Camera, Light, World, look_at, sample_light
 
 SUPERSAMPLING = 1.5
@@ -250,7 +250,8 @@ def _record(camera: Camera, actor: Actor, frame: int, sight: Sight) -> Record:
 
 def _answers(person: Person, seen: list[Record], fps: float) -> dict[str, object]:
     """A person's static attributes as far as the scene shows them, and pose and motion as runs of frames."""
-    attributes = static_attributes(person, shown([record.sight for record in seen], max(3, 0.15 * len(seen))))
+    sights = [record.sight for record in seen]
+    attributes = static_attributes(person, shown(sights, max(3, 0.15 * len(seen))), tones(sights))
     poses = [sampling.pose_word(np.array([record.angle])) for record in seen]
     numbers = [record.frame + 1 for record in seen]
     return {

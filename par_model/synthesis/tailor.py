@@ -12,6 +12,7 @@ from par_model.synthesis.bodies import BodyBank, load_bodies
 from par_model.synthesis.carrying import carry
 from par_model.synthesis.colours import (
     BOTTOM_COLOURS,
+    HOOPS,
     KNIT,
     OPEN_FRONT,
     PLAID,
@@ -152,13 +153,23 @@ class Tailor:
                 hem = float(rng.uniform(0.68, 0.82))
             gap = 0.0 if rng.uniform() < 0.6 else float(rng.uniform(0.2, 0.6))
             fitting.layers.append(wardrobe.loft(body, TOP, 1.1, hem, 0.012 + bulk, float(rng.uniform(0.0, 0.05)), gap))
+        if traits.outer == "jacket" and traits.bottom in ("trousers", "shorts") and rng.uniform() < 0.6:
+            # Cut straight, down to the hips.
+            hem = float(rng.uniform(0.78, 0.92))
+            fitting.layers.append(wardrobe.loft(body, TOP, 1.12, hem, 0.014 + bulk, float(rng.uniform(0.0, 0.02))))
         if traits.outer in ("jacket", "coat", "open") and not (traits.hood or traits.hood_up) and rng.uniform() < 0.6:
             materials[HOOD] = _lining(rng, materials[TOP])
             fitting.layers.append(hair.collar(rng, body, self.bank, HOOD))
-        if traits.outer in ("jacket", "coat") and stuff.pattern == PLAIN and rng.uniform() < 0.7:
-            materials[TOP] = replace(
-                materials[TOP], pattern=ZIP, second=dim(stuff.first, float(rng.choice([0.4, 0.55, 1.8])))
-            )
+        if traits.outer in ("jacket", "coat") and stuff.pattern == PLAIN:
+            if rng.uniform() < 0.7:
+                materials[TOP] = replace(
+                    materials[TOP], pattern=ZIP, second=dim(stuff.first, float(rng.choice([0.4, 0.55, 1.8])))
+                )
+            elif traits.outer == "jacket":  # quilted, the seams in shadow
+                materials[TOP] = replace(
+                    materials[TOP], pattern=HOOPS, second=dim(stuff.first, 0.5), scale=float(rng.uniform(0.05, 0.11)),
+                    share=0.12,
+                )  # fmt: skip
         if traits.tied:
             materials[TIGHTS] = cloth(rng, str(rng.choice(TOP_COLOURS[:-1])), TOP_COLOURS)
             hem, ease = float(rng.uniform(0.72, 0.85)), 0.02 + bulk
@@ -263,7 +274,8 @@ class Tailor:
             )
             fitting.layers += hair.headphones(body, self.bank, HEADPHONES)
         if traits.hat:
-            word = str(rng.choice([c for c in TOP_COLOURS if c != "complex"]))
+            muted = ("black", "gray", "blue")
+            word = str(rng.choice(muted if rng.uniform() < 0.4 else [c for c in TOP_COLOURS if c != "complex"]))
             materials[HAT] = cloth(rng, word, TOP_COLOURS)
             materials[HAT] = replace(
                 materials[HAT], pattern=materials[HAT].pattern if materials[HAT].pattern in (PLAIN, 9) else PLAIN

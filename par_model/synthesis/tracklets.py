@@ -16,7 +16,7 @@ from par_model.synthesis.props import build_world
 from par_model.synthesis.render import Figure, Renderer, Scene, UploadedMesh
 from par_model.synthesis.sensor import Sensor, decode, encode, expose, sample_sensor, shrink
 from par_model.synthesis.tailor import Tailor
-from par_model.synthesis.visibility import Sight, cells, look, shown
+from par_model.synthesis.visibility import Sight, cells, look, shown, tones
 from par_model.synthesis.walks import Walk, sample_spot, sample_walk
 from par_model.synthesis.world import Camera, sample_camera, sample_light
 
@@ -156,7 +156,7 @@ class TrackletGenerator:
     ) -> dict[str, object]:  # fmt: skip
         angles = np.array([_angle(camera, bones, heading) for bones, heading, _ in poses])
         gaits = [motion for _, _, motion in poses]
-        attributes = people.static_attributes(person, shown(seen, FRAMES_VISIBLE))
+        attributes = people.static_attributes(person, shown(seen, FRAMES_VISIBLE), tones(seen))
         attributes["pose"] = sampling.pose_word(angles)
         attributes["motion"] = gaits[0] if len(set(gaits)) == 1 else sampling.MOTION_VARIES
         middle = poses[len(poses) // 2][0][JOINT_INDEX["pelvis"], :3, 3]

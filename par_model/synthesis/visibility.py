@@ -26,6 +26,10 @@ THINGS = {"backpack": 0.12, "shoulder bag": 0.06, "hand bag": 0.06, "hat": 0.04}
 HIDDEN = 0.004  # of the person's pixels: a thing that covers less does not show at all
 LEGIBLE = 30  # camera pixels without which a thing is neither there nor not
 DISTINCT = 12.0  # CIE 1976 colour difference from its surroundings below which a thing cannot be made out
+CLOTHES = ("top", "bottom")
+# Of full scale: cloth with no channel above the first is black and with none below the second white to any viewer,
+# and has lost its colour where that much of it has become so.
+BLACK, WHITE, LOST = 0.1, 0.95, 0.6
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,14 @@ class Sight:
     """What one picture shows of a person.
 
     pixels: of the camera, that the person covers; shares: of them, what each key of VISIBLE covers; contrasts: for each
-    of THINGS how far its colours lie from those around it (CIE 1976), 0 where it does not show.
+    of THINGS how far its colours lie from those around it (CIE 1976), 0 where it does not show; clipped: for each of
+    CLOTHES the shares of it that are black and white.
     """
 
     pixels: float
     shares: Mapping[str, float]
     contrasts: Mapping[str, float]
+    clipped: Mapping[str, tuple[float, float]]
 
 
 def look(picture: np.ndarray, owners: np.ndarray, number: int, area: float) -> Sight:
@@ -61,7 +67,12 @@ def look(picture: np.ndarray, owners: np.ndarray, number: int, area: float) -> S
         else 0.0
         for thing in THINGS
     }
-    return Sight(len(materials) / owners[..., 0].size * area, shares, contrasts)
+    cloth = {part: small[(person == number) & np.isin(material, LABELLED[part])] for part in CLOTHES}
+    clipped = {
+        part: (float((c.max(1) < BLACK).mean()), float((c.min(1) > WHITE).mean())) if len(c) else (0.0, 0.0)
+        for part, c in cloth.items()
+    }
+    return Sight(len(materials) / owners[..., 0].size * area, shares, contrasts, clipped)
 
 
 def cells(owners: np.ndarray) -> np.ndarray:
@@ -109,4 +120,13 @@ def shown(seen: Sequence[Sight], frames: float) -> dict[str, bool | None]:
             peeps = sights or sum(sight.shares[part] >= HIDDEN for sight in seen) >= frames
             room = sum(THINGS[part] * sight.pixels >= LEGIBLE for sight in seen)
             answers[part] = None if peeps or room < frames else False
+    return answers
+
+
+def tones(seen: Sequence[Sight]) -> dict[str, str | None]:
+    """For each of CLOTHES the one colour word that its pictures still allow, `black` or `white`; None where any."""
+    answers: dict[str, str | None] = {}
+    for part in CLOTHES:
+        black, white = np.reshape([sight.clipped[part] for sight in seen], (-1, 2)).sum(axis=0) / max(1, len(seen))
+        answers[part] = "black" if black > LOST else "white" if white > LOST else None
     return answers

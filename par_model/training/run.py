@@ -13,6 +13,7 @@ from par_model.errors import SchemaError
 from par_model.schema import load_schema
 from par_model.training.calibrate import calibrate, check_marginals
 from par_model.training.config import ConfigError, Run
+from par_model.training.objective import Objective
 from par_model.training.pictures import PictureStore
 from par_model.training.report import Report
 from par_model.training.setup import build_model, cache_folder, choose_device, read_splits
@@ -58,6 +59,11 @@ def set_up(run: Run, report: Report) -> Bench:
     except SchemaError as error:
         raise ConfigError(f"calibration.marginals: {error}") from error
     splits = read_splits(run.data, schema)
+    for number, stage in enumerate(run.stages):
+        try:
+            Objective(stage.loss, schema, splits.ratio)
+        except SchemaError as error:
+            raise ConfigError(f"stages.{number}.loss: {error}") from error
     model = build_model(run, schema, splits.ratio).to(device)
     size = model.config.image_size
     moves = any(stage.augment is not None and not stage.augment.independent_frames for stage in run.stages)

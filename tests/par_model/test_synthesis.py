@@ -102,7 +102,8 @@ def test_a_hat_of_which_one_frame_shows_an_edge_is_not_there() -> None:
 
 def sight(hat: float, pixels: float, contrast: float) -> visibility.Sight:
     contrasts = dict.fromkeys(visibility.THINGS, 30.0) | {"hat": contrast}
-    return visibility.Sight(pixels, dict.fromkeys(visibility.VISIBLE, 0.5) | {"hat": hat}, contrasts)
+    clipped = dict.fromkeys(visibility.CLOTHES, (0.0, 0.0))
+    return visibility.Sight(pixels, dict.fromkeys(visibility.VISIBLE, 0.5) | {"hat": hat}, contrasts, clipped)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +190,20 @@ def test_hair_that_people_call_either_is_not_named() -> None:
 )  # fmt: skip
 def test_pose_words_follow_the_angle_to_the_camera(angles: list[float], word: str | None) -> None:
     assert sampling.pose_word(np.array(angles)) == word
+
+
+def test_cloth_that_the_camera_turned_black_has_lost_its_colour() -> None:
+    owners = np.zeros((384, 192, 2), np.uint8)
+    owners[60:200, 40:152], owners[200:360, 40:152] = (TARGET, people.TOP), (TARGET, people.BOTTOM)
+    picture = np.full((192, 96, 3), 220, np.uint8)
+    picture[30:100, 20:76], picture[100:180, 20:76] = (20, 10, 5), (60, 20, 10)
+    dark = visibility.look(picture, owners, TARGET, 5000.0)
+    assert visibility.tones([dark]) == {"top": "black", "bottom": None}
+    picture[30:180, 20:76] = 250
+    bright = visibility.look(picture, owners, TARGET, 5000.0)
+    assert visibility.tones([bright]) == {"top": "white", "bottom": "white"}
+    assert visibility.tones([dark, bright]) == {"top": None, "bottom": None}
+    assert visibility.tones([]) == {"top": None, "bottom": None}
 
 
 def test_a_projected_ground_point_comes_back(camera: Camera) -> None:

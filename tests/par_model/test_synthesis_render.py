@@ -70,9 +70,9 @@ def test_a_rider_holds_the_grips_and_treads_the_pedals(assets: Path) -> None:
             assert np.linalg.norm(ankle[1:] - CRANK[1:] * size) < 0.36 * size
 
 
-@pytest.mark.parametrize("pattern", ["YOKE", "PRINT", "ZIP"])
+@pytest.mark.parametrize(("pattern", "share"), [("YOKE", 0.85), ("PRINT", 0.5), ("ZIP", 0.5), ("HOOPS", 0.12)])
 def test_the_colour_that_is_named_covers_most_of_a_top(
-    assets: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+    assets: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, share: float
 ) -> None:
     from par_model.synthesis import colours, people, sampling, tailor, tracklets
 
@@ -81,7 +81,7 @@ def test_the_colour_that_is_named_covers_most_of_a_top(
         plain, top_colour="red", top_short=False, outer="none", bottom="trousers", backpack=False, shoulder_bag=False,
         scarf=False, tied=False,
     )  # fmt: skip
-    red = colours.Material((0.6, 0.0, 0.0), (0.0, 0.6, 0.0), getattr(colours, pattern), 0.1, share=0.85)
+    red = colours.Material((0.6, 0.0, 0.0), (0.0, 0.6, 0.0), getattr(colours, pattern), 0.1, share=share)
     monkeypatch.setattr(sampling, "sample_traits", lambda rng: worn)
     monkeypatch.setattr(tailor, "cloth", lambda *arguments, **options: red)
     generator = tracklets.TrackletGenerator(assets, 3)
@@ -97,6 +97,22 @@ def test_the_colour_that_is_named_covers_most_of_a_top(
     top = np.concatenate(tops)
     assert len(top) > 500
     assert np.mean(top[:, 0] > top[:, 1]) > 0.6
+
+
+def test_the_seams_of_a_quilted_jacket_are_narrow_and_dark(assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from par_model.synthesis import colours, people, sampling, tailor
+
+    cloth = colours.Material((0.6, 0.0, 0.0))
+    monkeypatch.setattr(tailor, "cloth", lambda *arguments, **options: cloth)
+    anybody = sampling.sample_traits(np.random.default_rng(0))
+    traits = replace(anybody, outer="jacket", top_colour="red", top_short=False, bottom="trousers")
+    maker = tailor.Tailor(assets)
+    tops = [
+        maker.make(np.random.default_rng(seed), traits, ("walking",)).mesh.materials[people.TOP] for seed in range(20)
+    ]
+    quilted = [top for top in tops if top.pattern == colours.HOOPS]
+    assert quilted
+    assert all(top.share < 0.2 and top.second < top.first == cloth.first for top in quilted)
 
 
 def members(path: Path) -> dict[str, bytes]:

@@ -209,6 +209,13 @@ def test_the_paper_recipe_minimises_the_published_loss() -> None:
     assert torch.equal(Objective(stage.loss, MARS, ratio)(logits, targets), weighted_bce(logits, targets, ratio))
 
 
+def test_a_weight_of_no_group_is_refused_before_any_training(people: Path, tmp_path: Path) -> None:
+    stage = {"name": "side", "learns": "side", "epochs": 1, "loss": {"group_weights": {"hats": 2.0}}}
+    with pytest.raises(ConfigError, match=r"stages\.0\.loss: .*did you mean 'hat'"):
+        train(tiny_run(people, tmp_path / "run", stages=[stage]))
+    assert not (tmp_path / "run" / "state.pt").exists()
+
+
 def test_unknown_labels_carry_no_gradient() -> None:
     logits = torch.randn(4, 43, requires_grad=True)
     targets = torch.full((4, 43), 2.0)
@@ -238,7 +245,7 @@ STILL = dict.fromkeys(("flip", "scale", "shift", "frame_shift", "aspect", "rotat
 
 
 def test_lost_shadows_turn_black_and_leave_white_alone() -> None:
-    pictures = torch.zeros((8, 2, 3, 48, 24), dtype=torch.uint8)
+    pictures = torch.zeros((64, 2, 3, 48, 24), dtype=torch.uint8)
     pictures[:, :, :, :16], pictures[:, :, :, 32:] = 5, 255
     augment = Augmenter(Augmentation(**UNCHANGED_LIGHT | STILL | {"crush_chance": 1.0, "crush": 0.5}), (48, 24))
     changed = augment(pictures, torch.Generator().manual_seed(0))
