@@ -68,9 +68,8 @@ class Material:
     """One row of the shader's table: two linear RGB albedos, a pattern and how it catches light.
 
     scale: metres a repeat; share: of stripes, how much is of the second colour, of YOKE, how far up the first reaches;
-    wrinkle 0..1; gloss 0..1; sleeve: where sleeves end (arm coordinate); hem: lowest
-    canonical height shown; top: highest; slope: how much the top sinks a metre towards the back; face: hair is
-    kept off the face.
+    wrinkle 0..1; gloss 0..1; sleeve: where sleeves end (arm coordinate); hem: lowest canonical height shown; top:
+    highest; slope: how much the top sinks a metre towards the back; face: hair is kept off the face.
     """
 
     first: tuple[float, float, float]

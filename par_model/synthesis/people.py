@@ -135,6 +135,10 @@ def static_attributes(
     traits = person.traits
     skirt = traits.bottom in ("skirt", "dress")
     hair_label = person.hair_label if shown["hair"] or not person.hair_label else None
+
+    def colour(part: str, word: str) -> str | None:
+        return f"{part} {word}" if shown[part] and tones[part] in (None, word) else None
+
     return {
         "top length": traits.top_short,
         "bottom type": skirt if shown["legs"] else None,
@@ -145,10 +149,8 @@ def static_attributes(
         "hair": hair_label,
         "gender": traits.gender == "female",
         "bottom length": traits.bottom_short if shown["legs"] else None,
-        "top color": f"top {traits.top_colour}" if shown["top"] and tones["top"] in (None, traits.top_colour) else None,
-        "bottom color": f"bottom {traits.bottom_colour}"
-        if shown["bottom"] and tones["bottom"] in (None, traits.bottom_colour)
-        else None,
+        "top color": colour("top", traits.top_colour),
+        "bottom color": colour("bottom", traits.bottom_colour),
         "age": traits.age,
     }
 

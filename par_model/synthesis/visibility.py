@@ -61,17 +61,13 @@ def look(picture: np.ndarray, owners: np.ndarray, number: int, area: float) -> S
     small = cv2.resize(picture, MAP_SIZE[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     colours = cv2.cvtColor(small, cv2.COLOR_BGR2LAB)
     person, material = np.moveaxis(cells(owners), -1, 0)
-    contrasts = {
-        thing: contrast(colours, (person == number) & np.isin(material, LABELLED[thing]))
-        if shares[thing] >= HIDDEN
-        else 0.0
-        for thing in THINGS
-    }
-    cloth = {part: small[(person == number) & np.isin(material, LABELLED[part])] for part in CLOTHES}
-    clipped = {
-        part: (float((c.max(1) < BLACK).mean()), float((c.min(1) > WHITE).mean())) if len(c) else (0.0, 0.0)
-        for part, c in cloth.items()
-    }
+
+    def shows(part: str) -> np.ndarray:
+        mask: np.ndarray = (person == number) & np.isin(material, LABELLED[part])
+        return mask
+
+    contrasts = {thing: contrast(colours, shows(thing)) if shares[thing] >= HIDDEN else 0.0 for thing in THINGS}
+    clipped = {part: extremes(small[shows(part)]) for part in CLOTHES}
     return Sight(len(materials) / owners[..., 0].size * area, shares, contrasts, clipped)
 
 
@@ -80,6 +76,13 @@ def cells(owners: np.ndarray) -> np.ndarray:
     down, across = (((np.arange(n) + 0.5) * size / n).astype(int) for n, size in zip(MAP_SIZE, owners.shape))
     sampled: np.ndarray = owners[np.ix_(down, across)]
     return sampled
+
+
+def extremes(colours: np.ndarray) -> tuple[float, float]:
+    """Which shares of (N, 3) colours of 0..1 are black and white; none of no colours."""
+    if not len(colours):
+        return 0.0, 0.0
+    return float((colours.max(1) < BLACK).mean()), float((colours.min(1) > WHITE).mean())
 
 
 def contrast(colours: np.ndarray, mask: np.ndarray) -> float:
