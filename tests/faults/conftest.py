@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import supervision as sv
@@ -89,6 +90,17 @@ class FakeCamera:
             assert pipe is not None
             pipe.close()
         self._process = None
+
+
+@pytest.fixture
+def frames_in() -> Callable[[Path], int]:
+    """Counts the pictures that decode from an MP4 file, whatever it is called."""
+
+    def count(path: Path) -> int:
+        with av.open(str(path), format="mp4") as container:
+            return sum(1 for _ in container.decode(video=0))
+
+    return count
 
 
 @pytest.fixture(scope="session")

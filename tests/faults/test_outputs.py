@@ -39,14 +39,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def frames_in(path: Path) -> int:
-    with av.open(str(path), format="mp4") as container:
-        return sum(1 for _ in container.decode(video=0))
-
-
 @pytest.mark.slow
 def test_a_full_disk_costs_that_output_alone_and_is_recovered_from(
-    fake_camera: Any, live_run: Any, small_disk: Path, tmp_path: Path
+    fake_camera: Any, live_run: Any, frames_in: Any, small_disk: Path, tmp_path: Path
 ) -> None:
     filler = small_disk / "filler"
     filler.write_bytes(bytes(900_000))
@@ -75,11 +70,12 @@ def test_a_full_disk_costs_that_output_alone_and_is_recovered_from(
         run.wait(lambda: overlay["written"] > written + 10, 10.0, "it goes on")
         assert run.telemetry.sink("camera", "frames")["dropped"] == 0
         assert run.telemetry.sink("camera", "record")["dropped"] == 0
-    [lines] = tmp_path.glob("frames-*.jsonl")
-    assert lines.read_text().count("\n") == len(run.records["camera"].indices)
-    whole = list(small_disk.glob("overlay-*.mp4"))
-    assert whole
-    assert all(frames_in(path) > 5 for path in whole)
+    # Files follow the clock: a run across a full ten minutes has more of them.
+    lines = sum(path.read_text().count("\n") for path in tmp_path.glob("frames-*.jsonl"))
+    assert lines == len(run.records["camera"].indices)
+    whole = [frames_in(path) for path in small_disk.glob("overlay-*.mp4")]
+    assert min(whole) > 0
+    assert sum(whole) > 5
 
 
 def test_a_server_to_publish_to_may_come_and_go(
@@ -135,7 +131,7 @@ def frames_of_recording(path: Path) -> int:
     return count
 
 
-def test_files_rotate_and_each_plays_even_after_a_crash(tmp_path: Path) -> None:
+def test_files_rotate_and_each_plays_even_after_a_crash(frames_in: Any, tmp_path: Path) -> None:
     path = tmp_path / "overlay-STAMP.mp4"
     sink = RotatingSink("overlay", lambda path, _: SegmentSink(path, plain, 10.0), path, 5.0)
     start = 1_800_000_000.0
