@@ -8,7 +8,7 @@ import numpy as np
 
 from par_model.synthesis.bodies import AGES
 from par_model.synthesis.colours import BOTTOM_COLOURS, TOP_COLOURS
-from par_model.synthesis.hair import HATS
+from par_model.synthesis.headwear import HATS
 
 POSES = ("frontal", "lateral-frontal", "lateral", "lateral-back", "back")
 POSE_VARIES, MOTION_VARIES = "pose varies", "motion varies"
@@ -31,7 +31,7 @@ _SHORTS = {"young": 1.2, "teenager": 1.15, "adult": 0.95, "old": 0.65}
 _LONG_HAIR = {"female": 0.6, "male": 0.07}
 _CARRIES = {"female": (0.95, 1.2, 1.25), "male": (1.05, 0.8, 0.75)}
 _HAND_BAG = {"female": (0.31, 0.2, 0.07, 0.42), "male": (0.27, 0.31, 0.34, 0.08)}
-_HAT = {"female": (0.34, 0.28, 0.17, 0.21), "male": (0.5, 0.28, 0.12, 0.1)}
+_HAT = {"female": (0.28, 0.27, 0.12, 0.18, 0.15), "male": (0.46, 0.3, 0.1, 0.11, 0.03)}
 _ROSY = {"female": 1.35, "male": 0.65}  # how much more often trousers and skirts are pink or purple
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from par_model.synthesis import hair
+from par_model.synthesis import hair, headwear
 from par_model.synthesis.bodies import BodyBank, load_bodies
 from par_model.synthesis.carrying import carry
 from par_model.synthesis.colours import (
@@ -70,6 +70,7 @@ class Tailor:
         self._faces = simplify(self.bank.mean, self.bank.faces, 0.017)
         self.wardrobe = Wardrobe(assets, self.bank)
         self.barber = hair.Barber(assets, self.bank)
+        self.hatter = headwear.Hatter(assets, self.bank)
 
     def make(self, rng: np.random.Generator, traits: Traits, motions: tuple[str, ...]) -> Person:
         """Somebody with those traits who moves in those ways, in order."""
@@ -159,7 +160,7 @@ class Tailor:
             fitting.layers.append(wardrobe.loft(body, TOP, 1.12, hem, 0.014 + bulk, float(rng.uniform(0.0, 0.02))))
         if traits.outer in ("jacket", "coat", "open") and not (traits.hood or traits.hood_up) and rng.uniform() < 0.6:
             materials[HOOD] = _lining(rng, materials[TOP])
-            fitting.layers.append(hair.collar(rng, body, self.bank, HOOD))
+            fitting.layers.append(headwear.collar(rng, body, self.bank, HOOD))
         if traits.outer in ("jacket", "coat") and stuff.pattern == PLAIN:
             if rng.uniform() < 0.7:
                 materials[TOP] = replace(
@@ -176,14 +177,14 @@ class Tailor:
             fitting.layers.append(wardrobe.loft(body, TIGHTS, 1.04, hem, ease, 0.03, 1.3, 0.008))
         if traits.hood_up:
             materials[HOOD] = replace(materials[TOP], sleeve=9.0, hem=-9.0, pattern=PLAIN)
-            fitting.layers.append(hair.raised_hood(body, self.bank, HOOD))
+            fitting.layers.append(headwear.raised_hood(body, self.bank, HOOD))
         if traits.hood:
             materials[HOOD] = _lining(rng, materials[TOP])
-            fitting.layers.append(hair.hood(rng, body, self.bank, HOOD))
+            fitting.layers.append(headwear.hood(rng, body, self.bank, HOOD))
         if traits.scarf:
             word = str(rng.choice([c for c in TOP_COLOURS if c != "complex"]))
             materials[SCARF] = cloth(rng, word, TOP_COLOURS)
-            fitting.layers += hair.scarf(rng, body, self.bank, SCARF)
+            fitting.layers += headwear.scarf(rng, body, self.bank, SCARF)
         fitting.bulk, fitting.waist = float(bulk), None if tucked else wardrobe.lowest(piece)
         fitting.notes["top"] = note
 
@@ -246,11 +247,11 @@ class Tailor:
 
     def _dress_head(self, fitting: Fitting, cut: hair.HairCut) -> None:
         rng, traits, body, materials = fitting.rng, fitting.traits, fitting.body, fitting.materials
-        barber, colour = self.barber, fitting.hair_colour
+        colour = fitting.hair_colour
         top, slope = 9.0, 0.0
-        if traits.hat:
-            front, nape = hair.HAT_RIM[traits.hat]
-            top, slope = front + 0.006, (front - nape) / 0.2
+        shape = headwear.sample_hat(rng, traits.hat) if traits.hat else None
+        if shape:
+            top, slope = shape.front + 0.006, (shape.front - shape.nape) / 0.2
         materials[HAIR] = Material(
             colour,
             dim(colour, 0.6),
@@ -263,7 +264,7 @@ class Tailor:
             slope=slope,
             face=cut.long,
         )
-        layer = barber.dress(cut, body, HAIR)
+        layer = self.barber.dress(cut, body, HAIR)
         if layer is not None:
             fitting.layers.append(layer)
         if cut.bun:
@@ -272,10 +273,10 @@ class Tailor:
             materials[HEADPHONES] = Material(
                 shade(rng, str(rng.choice(["black", "white", "red"]))), gloss=0.3, wrinkle=0.0
             )
-            fitting.layers += hair.headphones(body, self.bank, HEADPHONES)
-        if traits.hat:
+            fitting.layers += headwear.headphones(body, self.bank, HEADPHONES)
+        if shape:
             muted = ("black", "gray", "blue")
-            word = str(rng.choice(muted if rng.uniform() < 0.4 else [c for c in TOP_COLOURS if c != "complex"]))
+            word = str(rng.choice(muted if rng.uniform() < 0.5 else [c for c in TOP_COLOURS if c != "complex"]))
             materials[HAT] = cloth(rng, word, TOP_COLOURS)
             materials[HAT] = replace(
                 materials[HAT], pattern=materials[HAT].pattern if materials[HAT].pattern in (PLAIN, 9) else PLAIN
@@ -283,7 +284,7 @@ class Tailor:
             materials[BRIM] = (
                 materials[HAT] if rng.uniform() < 0.75 else Material(shade(rng, contrasting(rng, word, TOP_COLOURS)))
             )
-            fitting.layers += barber.hat(traits.hat, body, HAT, BRIM)
+            fitting.layers += self.hatter.wear(shape, body, HAT, BRIM)
 
 
 def _lining(rng: np.random.Generator, stuff: Material) -> Material:

@@ -20,7 +20,7 @@ from par_model.datasets.shards import read_shards
 from par_model.schema import load_schema
 from par_model.synthesis import people, sampling, visibility
 from par_model.synthesis.colours import BOTTOM_COLOURS, TOP_COLOURS, shade
-from par_model.synthesis.hair import BOBS, sample_cut
+from par_model.synthesis.hair import BOBS, NAPE, sample_cut
 from par_model.synthesis.mesh import girth, grid_faces, normals, pack, simplify, superellipsoid, unpack
 from par_model.synthesis.routes import Route, sample_routes, walk
 from par_model.synthesis.shards import read_frames, read_labels, shard_path, write_shard
@@ -177,7 +177,8 @@ def test_hair_that_people_call_either_is_not_named() -> None:
     assert 0.3 < np.mean([cut.unclear for cut in women]) < 0.7
     assert not any(cut.unclear for cut in men)
     assert not any(sample_cut(rng, True, "adult", "female").unclear for _ in range(100))
-    assert all(cut.piece not in BOBS for cut in women if not cut.unclear)
+    # A bob is short only where it is cut off at the nape.
+    assert all(cut.hem >= NAPE for cut in women if cut.piece in BOBS and not cut.unclear)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,34 @@ def test_a_rider_holds_the_grips_and_treads_the_pedals(assets: Path) -> None:
             assert np.linalg.norm(ankle[1:] - CRANK[1:] * size) < 0.36 * size
 
 
+def test_hats_of_all_shapes_stand_off_the_skull_and_leave_the_eyes_free(assets: Path) -> None:
+    from par_model.synthesis.bodies import load_bodies
+    from par_model.synthesis.headwear import HATS, Hatter, sample_hat
+
+    rng = np.random.default_rng(0)
+    bank = load_bodies()
+    hatter = Hatter(assets, bank)
+    body = bank.sample(rng, "adult", "male")
+    eyes = 1.693 * bank.scale(body)
+    backwards = []
+    for kind in HATS:
+        for _ in range(20):
+            shape = sample_hat(rng, kind)
+            crown, *brims = hatter.wear(shape, body, 1, 2)
+            worn = crown.positions[np.unique(crown.faces)]
+            middle = (worn[:, 1].min() + worn[:, 1].max()) / 2
+            assert worn[:, 2].max() > body.height
+            assert worn[worn[:, 1] < middle, 2].min() > eyes
+            assert len(brims) == (kind in ("cap", "bucket"))
+            if shape.peak:
+                backwards.append(shape.backwards)
+                [peak] = brims
+                ahead, behind = middle - peak.positions[:, 1].min(), peak.positions[:, 1].max() - middle
+                assert max(ahead, behind) > 0.14
+                assert (behind > ahead) == shape.backwards
+    assert set(backwards) == {True, False}
+
+
 @pytest.mark.parametrize(("pattern", "share"), [("YOKE", 0.85), ("PRINT", 0.5), ("ZIP", 0.5), ("HOOPS", 0.12)])
 def test_the_colour_that_is_named_covers_most_of_a_top(
     assets: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, share: float
