@@ -17,7 +17,7 @@ SHORT_HAIR = ("short01", "short02", "short03", "short04", "afro01")
 BOBS = ("bob01", "bob02")
 LONG_HAIR = ("long01", "ponytail01", "braid01")
 # Canonical: height down to which hair is plainly short, and the middle of the skull.
-NAPE = 1.59
+NAPE = 1.62
 SKULL = (0.0, -0.075, 1.677)
 _HAIR_SHADES = (
     (0.46, (0.06, 0.05, 0.045)), (0.26, (0.16, 0.1, 0.07)), (0.1, (0.33, 0.2, 0.11)), (0.08, (0.62, 0.48, 0.28)),
@@ -68,7 +68,7 @@ def sample_cut(rng: np.random.Generator, long: bool, age: str, gender: str) -> H
         return HairCut(None, -9.0, False)
     volume = float(rng.choice([0.0, rng.uniform(0.005, 0.03)]))
     if rng.uniform() < 0.25:  # over the ears and down to the nape
-        return HairCut(str(rng.choice(BOBS)), float(rng.uniform(NAPE, 1.66)), False, volume=0.5 * volume)
+        return HairCut(str(rng.choice(BOBS)), float(rng.uniform(NAPE, 1.68)), False, volume=0.5 * volume)
     if gender == "male":
         return HairCut(str(rng.choice(SHORT_HAIR)), -9.0, False, volume=volume)
     bun = bool(rng.uniform() < 0.3)
@@ -98,7 +98,9 @@ class HeadPiece:
             canon = canon - fall[:, None] * [0, 0, 1]
         if volume:
             away = canon - SKULL
-            positions = positions + volume * away / np.linalg.norm(away, axis=1, keepdims=True)
+            away /= np.linalg.norm(away, axis=1, keepdims=True)
+            away[:, 2] = np.maximum(away[:, 2], 0.0)  # no longer for it
+            positions = positions + volume * away
         return Layer(positions, canon, np.full(len(canon), -0.3, np.float32), skin, faces, material)
 
 

@@ -45,9 +45,12 @@ class HatShape:
 
 
 def sample_hat(rng: np.random.Generator, kind: str) -> HatShape:
-    """One of the hats of a kind, as they differ in fit, height and brim."""
-    front, nape = np.add(_RIM[kind], rng.uniform(-0.01, 0.008))
-    shape = HatShape(kind, float(front), float(nape))
+    """One of the hats of a kind, as they differ in fit, height and brim; there is one fedora."""
+    front, nape = _RIM[kind]
+    if kind == "fedora":
+        return HatShape(kind, front, nape)
+    down = float(rng.uniform(-0.008, 0.01))
+    shape = HatShape(kind, front - down, nape - down)
     if kind == "cap":
         return replace(
             shape,
@@ -58,20 +61,21 @@ def sample_hat(rng: np.random.Generator, kind: str) -> HatShape:
             backwards=bool(rng.uniform() < 0.1),
         )
     if kind == "beanie":
+        loose = float(rng.uniform(0.0, 0.05))
         return replace(
             shape,
             lift=float(rng.uniform(0.01, 0.022)),
-            puff=float(rng.uniform(0.0, 0.05)),
+            puff=loose,
             bulge=float(rng.choice([0.0, rng.uniform(0.0, 0.025)])),
             fold=float(rng.choice([0.0, rng.uniform(0.006, 0.014)])),
-            slouch=float(rng.choice([0.0, rng.uniform(0.0, 0.06)])),
+            slouch=float(rng.choice([0.0, rng.uniform(0.0, loose)])),
         )
     if kind == "beret":
         return replace(
             shape,
             bulge=float(rng.uniform(0.025, 0.05)),
-            puff=float(rng.uniform(-0.005, 0.012)),
-            slouch=float(rng.uniform(0.0, 0.03)),
+            puff=float(rng.uniform(0.0, 0.012)),
+            slouch=float(rng.uniform(0.0, 0.015)),
         )
     wide = rng.uniform() < 0.25
     return replace(
@@ -99,31 +103,35 @@ class Hatter:
         z = mean[:, 2]
         rim = np.interp(mean[:, 1], [-0.14, 0.06], [shape.front, shape.nape])
         faces = self._skull[(z[self._skull] > rim[self._skull]).all(1)]
-        height = np.clip((z - rim) / 0.08, 0, 1)
+        above = z - rim
+        height = np.clip(above / 0.08, 0, 1)
         stands = shape.lift + shape.puff * height + shape.bulge * np.sin(np.pi * height)
-        stands += shape.fold * (z - rim < 0.04)
-        positions = body.vertices + normals(body.vertices, self._skull) * stands[:, None]
-        positions = positions + shape.slouch * (height**2)[:, None] * [0, 1, -0.2]
+        stands += shape.fold * (above < 0.04)
+        scale = self.bank.scale(body)
+        hangs = shape.slouch * (height**2)[:, None] * [0, 1, -0.2]
+        positions = body.vertices + scale * (normals(body.vertices, self._skull) * stands[:, None] + hangs)
         crown = Layer(positions, mean, np.full(len(z), -0.3, np.float32), self._skin, faces, material)
-        return [crown, self._brim(body, positions, faces, shape, brim_material)] if shape.brim else [crown]
-
-    def _brim(self, body: Body, shell: np.ndarray, faces: np.ndarray, shape: HatShape, material: int) -> Layer:
-        """A sheet around the rim, or a peak on one side of it."""
+        if not shape.brim:
+            return [crown]
         used = np.unique(faces)
-        low = shell[used]
-        centre = low.mean(0)
+        return [crown, self._brim(positions[used[above[used] < 0.02]], scale, shape, brim_material)]
+
+    def _brim(self, rim: np.ndarray, scale: float, shape: HatShape, material: int) -> Layer:
+        """A sheet around the lowest points of a crown, `rim`, or a peak on one side of them."""
+        middle = (rim.min(0) + rim.max(0)) / 2
+        inner_x, inner_y = np.ptp(rim[:, :2], axis=0) / 2 * 0.97
+        fore, aft = np.quantile(rim[:, 1], [0.2, 0.8])
+        heights = rim[rim[:, 1] <= fore, 2].min() + 0.01, rim[rim[:, 1] >= aft, 2].min() + 0.01
         span = np.linspace(-1.15, 1.15, 13) if shape.peak else np.linspace(-np.pi, np.pi, 25)
         turn = span + (np.pi / 2 if shape.backwards else -np.pi / 2)
-        inner_x, inner_y = np.ptp(low[:, 0]) / 2 * 0.97, np.ptp(low[:, 1]) / 2 * 0.97
-        scale = self.bank.scale(body)
         outline = np.sqrt(np.clip(1 - (span / 1.2) ** 2, 0, 1)) if shape.peak else 1.0
         rows = []
         for reach in np.linspace(0, 1, 4):
             width = shape.brim * reach * scale * outline
             ring = np.stack([np.cos(turn) * (inner_x + width), np.sin(turn) * (inner_y + width)], 1)
-            height = np.interp(np.sin(turn), [-1, 1], [shape.front, shape.nape]) * scale + 0.012
+            height = np.interp(np.sin(turn), [-1, 1], heights)
             fall = shape.fall * (reach**2 if shape.peak else reach)
-            rows.append(np.column_stack([ring + centre[:2], height - fall * scale]))
+            rows.append(np.column_stack([ring + middle[:2], height - fall * scale]))
         points = np.concatenate(rows)
         sheet = grid_faces(4, len(span), closed=False)
         return Layer.built(points, rigid(len(points), JOINT_INDEX["head"]), sheet, material, scale)

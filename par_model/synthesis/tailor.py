@@ -252,6 +252,7 @@ class Tailor:
         shape = headwear.sample_hat(rng, traits.hat) if traits.hat else None
         if shape:
             top, slope = shape.front + 0.006, (shape.front - shape.nape) / 0.2
+            cut = replace(cut, volume=0.0)  # pressed down, lest it stick out
         materials[HAIR] = Material(
             colour,
             dim(colour, 0.6),

@@ -74,6 +74,7 @@ def test_a_full_disk_costs_that_output_alone_and_is_recovered_from(
     lines = sum(path.read_text().count("\n") for path in tmp_path.glob("frames-*.jsonl"))
     assert lines == len(run.records["camera"].indices)
     whole = [frames_in(path) for path in small_disk.glob("overlay-*.mp4")]
+    assert whole
     assert min(whole) > 0
     assert sum(whole) > 5
 

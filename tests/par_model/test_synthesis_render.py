@@ -70,32 +70,49 @@ def test_a_rider_holds_the_grips_and_treads_the_pedals(assets: Path) -> None:
             assert np.linalg.norm(ankle[1:] - CRANK[1:] * size) < 0.36 * size
 
 
-def test_hats_of_all_shapes_stand_off_the_skull_and_leave_the_eyes_free(assets: Path) -> None:
+@pytest.mark.parametrize(("age", "gender"), [("young", "female"), ("adult", "male")])
+def test_hats_of_all_shapes_stand_off_the_skull_down_to_above_the_eyes(assets: Path, age: str, gender: str) -> None:
     from par_model.synthesis.bodies import load_bodies
     from par_model.synthesis.headwear import HATS, Hatter, sample_hat
+    from par_model.synthesis.mesh import normals
 
     rng = np.random.default_rng(0)
     bank = load_bodies()
     hatter = Hatter(assets, bank)
-    body = bank.sample(rng, "adult", "male")
-    eyes = 1.693 * bank.scale(body)
-    backwards = []
-    for kind in HATS:
-        for _ in range(20):
-            shape = sample_hat(rng, kind)
+    body = bank.sample(rng, age, gender)
+    eyes = (np.abs(bank.mean[:, 2] - 1.693) < 0.006) & (bank.mean[:, 1] < -0.14)
+    for kind in set(HATS) - {"fedora"}:
+        for backwards in 10 * [False, True]:
+            shape = replace(sample_hat(rng, kind), backwards=backwards)
             crown, *brims = hatter.wear(shape, body, 1, 2)
-            worn = crown.positions[np.unique(crown.faces)]
+            used = np.unique(crown.faces)
+            worn = crown.positions[used]
             middle = (worn[:, 1].min() + worn[:, 1].max()) / 2
-            assert worn[:, 2].max() > body.height
-            assert worn[worn[:, 1] < middle, 2].min() > eyes
+            stands = ((crown.positions - body.vertices) * normals(body.vertices, crown.faces)).sum(1)[used]
+            assert stands.min() > 0.002
+            assert worn[worn[:, 1] < worn[:, 1].min() + 0.03, 2].min() > body.vertices[eyes, 2].mean()
             assert len(brims) == (kind in ("cap", "bucket"))
-            if shape.peak:
-                backwards.append(shape.backwards)
-                [peak] = brims
-                ahead, behind = middle - peak.positions[:, 1].min(), peak.positions[:, 1].max() - middle
-                assert max(ahead, behind) > 0.14
-                assert (behind > ahead) == shape.backwards
-    assert set(backwards) == {True, False}
+            for brim in brims:
+                ahead, behind = middle - brim.positions[:, 1].min(), brim.positions[:, 1].max() - middle
+                assert max(ahead, behind) > np.ptp(worn[:, 1]) / 2 + 0.005
+                assert not shape.peak or (behind > ahead) == backwards
+                gaps = np.linalg.norm(brim.positions[:, None] - worn[None], axis=2).min(1)
+                assert gaps.min() < 0.01
+
+
+def test_hair_lies_under_a_hat(assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from par_model.synthesis import hair, sampling, tailor
+
+    drawn: list[hair.HairCut] = []
+    dress = hair.Barber.dress
+    monkeypatch.setattr(hair.Barber, "dress", lambda *given: drawn.append(given[1]) or dress(*given))
+    maker = tailor.Tailor(assets)
+    rng = np.random.default_rng(0)
+    for number in range(30):
+        traits = replace(sampling.sample_traits(rng), hat="cap" if number % 2 else None, hood_up=False)
+        maker.make(rng, traits, ("walking",))
+    assert any(cut.volume for cut in drawn[::2])
+    assert not any(cut.volume for cut in drawn[1::2])
 
 
 @pytest.mark.parametrize(("pattern", "share"), [("YOKE", 0.85), ("PRINT", 0.5), ("ZIP", 0.5), ("HOOPS", 0.12)])
