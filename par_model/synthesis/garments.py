@@ -10,7 +10,7 @@ import numpy as np
 
 from par_model.synthesis.assets import Piece, load_piece
 from par_model.synthesis.bodies import JOINT_INDEX, SKIN_VERTICES, Body, BodyBank
-from par_model.synthesis.mesh import Layer, Skinning, girth, grid_faces, normals, pack, simplify
+from par_model.synthesis.mesh import Layer, Skinning, girth, grid_faces, normals, off_arms, pack, simplify
 
 ARM_JOINTS = [JOINT_INDEX[f"{part}.{side}"] for part in ("arm", "forearm", "hand") for side in "LR"]
 LEG_JOINTS = [JOINT_INDEX[f"{part}.{side}"] for part in ("thigh", "shin", "foot") for side in "LR"]
@@ -38,7 +38,7 @@ class Landmarks:
 
 def arm_coordinate(canon: np.ndarray, weights: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """(N,) 0 at the shoulder, 1 at the elbow, 2 at the wrist; -0.3 on the torso."""
-    out = np.full(len(canon), -0.3, np.float32)
+    out = off_arms(len(canon))
     for side in "LR":
         chain = joints[[JOINT_INDEX[f"{part}.{side}"] for part in ("arm", "forearm", "hand")]]
         share = weights[:, [JOINT_INDEX[f"{part}.{side}"] for part in ("arm", "forearm", "hand")]].sum(1)
@@ -164,7 +164,7 @@ class Wardrobe:
         return Layer(
             positions,
             canon,
-            np.full(len(positions), -0.3, np.float32),
+            off_arms(len(positions)),
             self._skirt_weights(canon, top),
             faces,
             material,

@@ -11,7 +11,7 @@ import numpy as np
 from par_model.synthesis.assets import Piece, load_piece
 from par_model.synthesis.bodies import JOINT_INDEX, SKIN_VERTICES, Body, BodyBank
 from par_model.synthesis.colours import linear
-from par_model.synthesis.mesh import Layer, Skinning, pack, rigid, simplify, superellipsoid
+from par_model.synthesis.mesh import Layer, Skinning, off_arms, pack, rigid, simplify, superellipsoid
 
 SHORT_HAIR = ("short01", "short02", "short03", "short04", "afro01")
 BOBS = ("bob01", "bob02")
@@ -101,7 +101,7 @@ class HeadPiece:
             away /= np.linalg.norm(away, axis=1, keepdims=True)
             away[:, 2] = np.maximum(away[:, 2], 0.0)  # no longer for it
             positions = positions + volume * away
-        return Layer(positions, canon, np.full(len(canon), -0.3, np.float32), skin, faces, material)
+        return Layer(positions, canon, off_arms(len(canon)), skin, faces, material)
 
 
 class Barber:

@@ -10,7 +10,7 @@ import numpy as np
 from par_model.synthesis.assets import load_piece
 from par_model.synthesis.bodies import JOINT_INDEX, Body, BodyBank
 from par_model.synthesis.hair import HeadPiece
-from par_model.synthesis.mesh import Layer, grid_faces, normals, pack, rigid, simplify, superellipsoid, tube
+from par_model.synthesis.mesh import Layer, grid_faces, normals, off_arms, pack, rigid, simplify, superellipsoid, tube
 
 HATS = ("cap", "beanie", "fedora", "bucket", "beret")
 # Canonical height of the lower rim of a hat at the forehead and at the nape.
@@ -87,13 +87,18 @@ def sample_hat(rng: np.random.Generator, kind: str) -> HatShape:
 
 
 class Hatter:
-    """The hats there are: built on a bank's average skull, and a fedora of the assets."""
+    """Hats and raised hoods built on a bank's average head, and a fedora of the assets."""
 
     def __init__(self, assets: Path, bank: BodyBank) -> None:
         self.bank = bank
         self._fedora = HeadPiece(load_piece(assets, "clothes", "fedora01"), bank)
         self._skin = pack(bank.weights)
-        self._skull = simplify(bank.mean, bank.faces[(bank.mean[bank.faces, 2] > 1.6).all(1)], 0.015)
+        y, z = bank.mean[:, 1], bank.mean[:, 2]
+        self._skull = simplify(bank.mean, bank.faces[(z[bank.faces] > 1.6).all(1)], 0.015)
+        self._head = simplify(bank.mean, bank.faces[(z[bank.faces] > 1.5).all(1)], 0.02)
+        # A hood's rim runs from above the forehead down the cheeks to the collar.
+        behind = y > np.interp(z, [1.5, 1.62, 1.76, 1.82], [-0.06, -0.075, -0.10, -0.2])
+        self._hood = self._head[behind[self._head].all(1)]
 
     def wear(self, shape: HatShape, body: Body, material: int, brim_material: int) -> list[Layer]:
         """The layers of a hat: a crown over the skull and perhaps a brim."""
@@ -110,11 +115,18 @@ class Hatter:
         scale = self.bank.scale(body)
         hangs = shape.slouch * (height**2)[:, None] * [0, 1, -0.2]
         positions = body.vertices + scale * (normals(body.vertices, self._skull) * stands[:, None] + hangs)
-        crown = Layer(positions, mean, np.full(len(z), -0.3, np.float32), self._skin, faces, material)
+        crown = Layer(positions, mean, off_arms(len(z)), self._skin, faces, material)
         if not shape.brim:
             return [crown]
         used = np.unique(faces)
         return [crown, self._brim(positions[used[above[used] < 0.02]], scale, shape, brim_material)]
+
+    def raise_hood(self, body: Body, material: int) -> Layer:
+        """A hood over the head, open around the face."""
+        mean = self.bank.mean
+        lift = np.interp(mean[:, 2], [1.5, 1.6, 1.8], [0.045, 0.035, 0.022])
+        positions = body.vertices + normals(body.vertices, self._head) * lift[:, None]
+        return Layer(positions, mean, off_arms(len(mean)), self._skin, self._hood, material)
 
     def _brim(self, rim: np.ndarray, scale: float, shape: HatShape, material: int) -> Layer:
         """A sheet around the lowest points of a crown, `rim`, or a peak on one side of them."""
@@ -124,30 +136,18 @@ class Hatter:
         heights = rim[rim[:, 1] <= fore, 2].min() + 0.01, rim[rim[:, 1] >= aft, 2].min() + 0.01
         span = np.linspace(-1.15, 1.15, 13) if shape.peak else np.linspace(-np.pi, np.pi, 25)
         turn = span + (np.pi / 2 if shape.backwards else -np.pi / 2)
+        across, along = np.cos(turn), np.sin(turn)
+        height = np.interp(along, [-1, 1], heights)
         outline = np.sqrt(np.clip(1 - (span / 1.2) ** 2, 0, 1)) if shape.peak else 1.0
         rows = []
         for reach in np.linspace(0, 1, 4):
             width = shape.brim * reach * scale * outline
-            ring = np.stack([np.cos(turn) * (inner_x + width), np.sin(turn) * (inner_y + width)], 1)
-            height = np.interp(np.sin(turn), [-1, 1], heights)
             fall = shape.fall * (reach**2 if shape.peak else reach)
-            rows.append(np.column_stack([ring + middle[:2], height - fall * scale]))
+            x, y = middle[0] + across * (inner_x + width), middle[1] + along * (inner_y + width)
+            rows.append(np.column_stack([x, y, height - fall * scale]))
         points = np.concatenate(rows)
         sheet = grid_faces(4, len(span), closed=False)
         return Layer.built(points, rigid(len(points), JOINT_INDEX["head"]), sheet, material, scale)
-
-
-def raised_hood(body: Body, bank: BodyBank, material: int) -> Layer:
-    """A hood over the head, open around the face."""
-    y, z = bank.mean[:, 1], bank.mean[:, 2]
-    faces = simplify(bank.mean, bank.faces[(z[bank.faces] > 1.5).all(1)], 0.02)
-    # The rim runs from above the forehead down the cheeks to the collar.
-    behind = y > np.interp(z, [1.5, 1.62, 1.76, 1.82], [-0.06, -0.075, -0.10, -0.2])
-    out = normals(body.vertices, faces)
-    lift = np.interp(z, [1.5, 1.6, 1.8], [0.045, 0.035, 0.022])
-    positions = body.vertices + out * lift[:, None]
-    arm = np.full(len(z), -0.3, np.float32)
-    return Layer(positions, bank.mean, arm, pack(bank.weights), faces[behind[faces].all(1)], material)
 
 
 def headphones(body: Body, bank: BodyBank, material: int) -> list[Layer]:

@@ -38,7 +38,12 @@ class Layer:
     @classmethod
     def built(cls, points: np.ndarray, skin: Skinning, faces: np.ndarray, material: int, scale: float) -> Layer:
         """A surface off the arms, built at `points` (N, 3) on a body `scale` times as tall as the average adult."""
-        return cls(points, points / scale, np.full(len(points), -0.3, np.float32), skin, faces, material)
+        return cls(points, points / scale, off_arms(len(points)), skin, faces, material)
+
+
+def off_arms(count: int) -> np.ndarray:
+    """(count,) the arm coordinate of what is not on an arm."""
+    return np.full(count, -0.3, np.float32)
 
 
 def normals(positions: np.ndarray, faces: np.ndarray) -> np.ndarray:

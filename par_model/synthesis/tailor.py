@@ -177,7 +177,7 @@ class Tailor:
             fitting.layers.append(wardrobe.loft(body, TIGHTS, 1.04, hem, ease, 0.03, 1.3, 0.008))
         if traits.hood_up:
             materials[HOOD] = replace(materials[TOP], sleeve=9.0, hem=-9.0, pattern=PLAIN)
-            fitting.layers.append(headwear.raised_hood(body, self.bank, HOOD))
+            fitting.layers.append(self.hatter.raise_hood(body, HOOD))
         if traits.hood:
             materials[HOOD] = _lining(rng, materials[TOP])
             fitting.layers.append(headwear.hood(rng, body, self.bank, HOOD))

@@ -21,6 +21,9 @@ from pipeline.sinks.segments import SegmentSink
 from pipeline.telemetry import Telemetry
 from pipeline.types import Frame, FrameResult, Image, SourceInfo
 
+ENDLESS = 1e12
+"""Seconds of a file's period, lest a test that runs across a full ten minutes has two."""
+
 
 def plain(frame: Frame, result: FrameResult) -> Image:
     return frame.image
@@ -50,7 +53,7 @@ def test_a_full_disk_costs_that_output_alone_and_is_recovered_from(
         def rotating(name: str, path: Path, make: Any) -> GuardedSink:
             counts = telemetry.sink(info.camera, name)
             return GuardedSink(
-                info.camera, name, lambda: RotatingSink(name, make, path, 600.0), counts, retry_seconds=0.5
+                info.camera, name, lambda: RotatingSink(name, make, path, ENDLESS), counts, retry_seconds=0.5
             )
 
         return [
@@ -70,13 +73,11 @@ def test_a_full_disk_costs_that_output_alone_and_is_recovered_from(
         run.wait(lambda: overlay["written"] > written + 10, 10.0, "it goes on")
         assert run.telemetry.sink("camera", "frames")["dropped"] == 0
         assert run.telemetry.sink("camera", "record")["dropped"] == 0
-    # Files follow the clock: a run across a full ten minutes has more of them.
-    lines = sum(path.read_text().count("\n") for path in tmp_path.glob("frames-*.jsonl"))
-    assert lines == len(run.records["camera"].indices)
-    whole = [frames_in(path) for path in small_disk.glob("overlay-*.mp4")]
+    [lines] = tmp_path.glob("frames-*.jsonl")
+    assert lines.read_text().count("\n") == len(run.records["camera"].indices)
+    whole = list(small_disk.glob("overlay-*.mp4"))
     assert whole
-    assert min(whole) > 0
-    assert sum(whole) > 5
+    assert all(frames_in(path) > 5 for path in whole)
 
 
 def test_a_server_to_publish_to_may_come_and_go(
