@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.camera import CameraPipeline
 from pipeline.detectors.base import Detector
 from pipeline.recognition import SequenceModel, read
+from pipeline.signals import ending_on_signals
 from pipeline.sinks.base import Sink
 from pipeline.sources.base import Source
 from pipeline.stages import Ahead
@@ -51,7 +53,7 @@ class Engine:
 
     Decoding and detection run in threads of their own, a bounded number of frames ahead; what comes out does not
     depend on their speed. An error in any stage ends the run: sinks are closed as incomplete and the error is
-    raised. Ctrl-C ends it early with complete files.
+    raised. Ctrl-C, SIGTERM and `stop` end it early, after a whole frame, with complete files.
 
     cameras: makes the state of a source's camera; sinks: makes its sinks; recognizer: None switches attributes
     off; observer: called after each frame, for progress.
@@ -72,15 +74,22 @@ class Engine:
         self._recognizer = recognizer
         self._sinks = sinks
         self._observer = observer
+        self._stopping = threading.Event()
         self.report = RunReport()
 
     def run(self) -> RunReport:
         """Process every source to its end and return what was done."""
-        for source in self._sources:
-            self._run_source(source)
-            if self.report.interrupted:
-                break
+        with ending_on_signals(self.stop):
+            for source in self._sources:
+                self._run_source(source)
+                if self._stopping.is_set():
+                    break
+        self.report.interrupted = self._stopping.is_set()
         return self.report
+
+    def stop(self) -> None:
+        """End the run once every sink has the frame now in work; returns at once, from any thread."""
+        self._stopping.set()
 
     def _run_source(self, source: Source) -> None:
         report = CameraReport(source.info)
@@ -89,10 +98,7 @@ class Engine:
         sinks = self._sinks(source.info)
         completed = False
         try:
-            try:
-                self._run_frames(source, camera, sinks, report)
-            except KeyboardInterrupt:
-                self.report.interrupted = True
+            self._run_frames(source, camera, sinks, report)
             for summary in camera.finish():
                 report.tracks += 1
                 for sink in sinks:
@@ -130,6 +136,8 @@ class Engine:
                 report.frames_processed += 1
                 if self._observer is not None:
                     self._observer(source.info, result)
+                if self._stopping.is_set():
+                    return
 
     def _decode(self, source: Source, report: CameraReport) -> Iterator[Frame]:
         frames = iter(source)

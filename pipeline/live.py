@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from pipeline.engine import CameraReport, Observer, RunReport
 from pipeline.gathering import Lane
 from pipeline.ignore import IgnoredAreas
 from pipeline.live_engine import LiveEngine
+from pipeline.signals import ending_on_signals
 from pipeline.sinks.guarded import GuardedSink
 from pipeline.sources.live import supervise
 from pipeline.telemetry import Telemetry, total_drops
@@ -86,7 +85,7 @@ def run_live(
             console.print(f"health and metrics on http://127.0.0.1:{server.port}/healthz", highlight=False)
         if console.is_terminal:
             stack.enter_context(live_table(telemetry, engine.healths, console))
-        interrupted = stack.enter_context(_ending_on_signals(engine.stop))
+        interrupted = stack.enter_context(ending_on_signals(engine.stop))
         engine.run(config.live.duration)
     report = RunReport(times=_LiveTimes(telemetry), interrupted=interrupted.is_set())
     for lane, camera in zip(engine.lanes, cameras):
@@ -205,25 +204,3 @@ def _prepare(folder: Path, overwrite: bool) -> None:
         return
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-
-
-@contextlib.contextmanager
-def _ending_on_signals(stop: Callable[[], None]) -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM end the run in order; a second one ends it as it is. Yields whether one came."""
-    came = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield came
-        return
-
-    def end(_number: int, _frame: object) -> None:
-        if came.is_set():
-            raise KeyboardInterrupt
-        came.set()
-        stop()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -114,13 +115,15 @@ class Shelf:
         self.closed = completed
 
 
-def engine(*streets: Street, shelf: Shelf, model: RedTop | None = None, observer: Any = None) -> Engine:
+def engine(
+    *streets: Street, shelf: Shelf, model: RedTop | None = None, observer: Any = None, others: Sequence[Shelf] = ()
+) -> Engine:
     def camera(info: SourceInfo) -> CameraPipeline:
         beliefs = AttributeState(SCHEMA) if model else None
         tracker = create_tracker("bytetrack")
         return CameraPipeline(info.camera, tracker, TrackletBuffer(), beliefs, RecognitionConfig(), window=6)
 
-    return Engine(streets, Walker(), camera, model, lambda info: [shelf], observer)
+    return Engine(streets, Walker(), camera, model, lambda info: [shelf, *others], observer)
 
 
 def test_one_person_gets_one_number_and_the_models_labels() -> None:
@@ -173,16 +176,44 @@ def test_a_failing_stage_ends_the_run_with_its_own_error_and_incomplete_files() 
     assert street.closed
 
 
-def test_ctrl_c_ends_the_run_with_complete_files() -> None:
-    shelf = Shelf()
+class Interrupting(Shelf):
+    """Gets Ctrl-C, as often as it is told, while it has one frame in its hands."""
 
-    def interrupt(info: SourceInfo, result: FrameResult) -> None:
+    def __init__(self, times: int = 1) -> None:
+        super().__init__()
+        self.times = times
+
+    def write(self, frame: Frame, result: FrameResult) -> None:
         if result.index == 25:
-            raise KeyboardInterrupt
+            for _ in range(self.times):
+                signal.raise_signal(signal.SIGINT)
+        super().write(frame, result)
 
-    report = engine(Street(), Street(), shelf=shelf, model=RedTop(), observer=interrupt).run()
+
+def test_ctrl_c_ends_the_run_with_complete_files_after_a_whole_frame() -> None:
+    first, second = Interrupting(), Shelf()
+    report = engine(Street(), Street(), shelf=first, others=[second], model=RedTop()).run()
     assert report.interrupted
     assert len(report.cameras) == 1
+    for shelf in (first, second):
+        assert len(shelf.results) == 26
+        assert len(shelf.tracks) == 1
+        assert shelf.closed is True
+
+
+def test_a_second_ctrl_c_ends_the_run_as_it_is() -> None:
+    shelf, street = Interrupting(times=2), Street()
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        engine(street, shelf=shelf).run()
+    assert shelf.closed is False
+    assert street.closed
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_run_can_be_stopped_from_elsewhere() -> None:
+    shelf = Shelf()
+    run = engine(Street(), shelf=shelf, observer=lambda info, result: run.stop() if result.index == 25 else None)
+    assert run.run().interrupted
     assert len(shelf.results) == 26
-    assert len(shelf.tracks) == 1
     assert shelf.closed is True
