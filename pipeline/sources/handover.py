@@ -1,4 +1,7 @@
-"""What passes between a camera's reader process and the program: messages over a pipe, pixels in shared memory."""
+"""What passes between a camera's reader process and the program: messages over a pipe, pixels in shared memory.
+
+What the reader sends comes in pairs: the number of the connection that it tells of, as `Open` gave it, and the message.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +40,9 @@ class ReaderOptions:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """To the reader: connect. not_before: time of the last frame handed over before."""
+    """To the reader: connect. connection: its number; not_before: time of the last frame handed over before."""
 
+    connection: int
     options: ReaderOptions
     not_before: float
 

@@ -34,6 +34,7 @@ class Outbox:
 
     def __init__(self, connection: Connection, picture: SharedPicture) -> None:
         self.dropped: Counter[str] = Counter()
+        self.number = 0
         self._connection = connection
         self._picture = picture
         self._waiting: deque[Decoded] = deque()
@@ -42,13 +43,20 @@ class Outbox:
         self._rotate = 0
         self._every_frame = False
 
-    def restart(self, options: ReaderOptions) -> None:
-        """Begin a connection: nothing waits, nothing is dropped yet."""
+    def begin(self, number: int, options: ReaderOptions) -> None:
+        """Begin the connection of that number: nothing is dropped yet."""
         with self._changed:
-            self._waiting.clear()
+            self.number = number
             self.dropped.clear()
             self._rotate = options.rotate
             self._every_frame = options.policy == "every_frame"
+
+    def end(self, seconds: float) -> None:
+        """End the connection: what waits is handed over if it is wanted within that time, and dropped otherwise."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._waiting, seconds):
+                self.dropped["connection_lost"] += len(self._waiting)
+                self._waiting.clear()
 
     def put(self, decoded: Decoded) -> None:
         """Offer a frame; blocks under `every_frame` while too many wait."""
@@ -67,10 +75,10 @@ class Outbox:
             self._wanted = serial
             self._hand_over()
 
-    def send(self, message: Any) -> None:
-        """Send a message, whole, from any thread."""
+    def send(self, message: Any, number: int | None = None) -> None:
+        """Send a message, whole, from any thread; number: of the connection it tells of, by default the present one."""
         with self._changed:
-            self._connection.send(message)
+            self._connection.send((self.number if number is None else number, message))
 
     def _hand_over(self) -> None:
         if self._wanted == self._served or not self._waiting:
@@ -83,7 +91,5 @@ class Outbox:
         self._picture.write(image)
         height, width = image.shape[:2]
         frame = decoded.frame
-        self._connection.send(
-            Picture(decoded.number, width, height, decoded.time, frame.pts, frame.time_base, decoded.codec)
-        )
+        self.send(Picture(decoded.number, width, height, decoded.time, frame.pts, frame.time_base, decoded.codec))
         self._changed.notify()

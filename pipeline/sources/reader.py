@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import av
 
 BEAT_SECONDS = 0.5
+LEFTOVER_SECONDS = 0.5
+"""When a connection ends, frames that wait are kept for so long."""
 AT_ONCE_SECONDS = 0.002
 """A packet that was there within this time had been waiting."""
 IMPLAUSIBLE_LAG = 5.0
@@ -60,6 +62,7 @@ class Reader:
             while self._orders:
                 order = self._orders.popleft()
                 ended = self._session(order)
+                self._outbox.end(LEFTOVER_SECONDS)
                 self._outbox.send(Failed(ended.reason, ended.message, self._counts()))
 
     def _answer(self) -> None:
@@ -85,8 +88,10 @@ class Reader:
         return time.monotonic() - since if stage in ("opening", "reading") else 0.0
 
     def _beat(self) -> None:
+        # Read first: the counts may be the next connection's by the time they are put together, but not the other way.
+        number = self._outbox.number
         stage, since = self._stage
-        self._outbox.send(Beat(stage, time.monotonic() - since, self._counts()))
+        self._outbox.send(Beat(stage, time.monotonic() - since, self._counts()), number)
 
     def _enter(self, stage: str) -> None:
         self._stage = (stage, time.monotonic())
@@ -96,9 +101,9 @@ class Reader:
 
     def _session(self, order: Open) -> Failure:
         options = order.options
-        self._outbox.restart(options)
         self._received = 0
         self._clock = CaptureClock(order.not_before)
+        self._outbox.begin(order.connection, options)
         opened = False
         limit, waited = options.open_timeout, 0.0
         try:

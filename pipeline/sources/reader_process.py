@@ -11,7 +11,7 @@ from pathlib import Path
 from socket import AF_UNIX, SOCK_STREAM, socketpair
 from typing import Any
 
-from pipeline.sources.handover import SharedPicture
+from pipeline.sources.handover import Open, ReaderOptions, SharedPicture
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 REAP_SECONDS = 2.0
@@ -63,10 +63,16 @@ class ReaderProcess:
             theirs.close()
         self._connection = Connection(ours.detach())
         self._sending = threading.Lock()
+        self._opened = 0
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def open(self, options: ReaderOptions, not_before: float) -> None:
+        """Have it connect; not_before: time of the last frame it handed over before."""
+        self._opened += 1
+        self.send(Open(self._opened, options, not_before))
 
     def send(self, message: Any) -> None:
         """Send one of the messages of `handover`; a dead process is noticed by `receive`, not here."""
@@ -77,11 +83,17 @@ class ReaderProcess:
             return
 
     def receive(self, seconds: float) -> Any:
-        """The next message, or None when none came in time. Raises EOFError where the process is dead."""
+        """The next message, or None when none came in time. Raises EOFError where the process is dead.
+
+        What still comes of a connection before the one opened last is left out.
+        """
         try:
-            return self._connection.recv() if self._connection.poll(seconds) else None
+            if not self._connection.poll(seconds):
+                return None
+            number, message = self._connection.recv()
         except OSError as error:
             raise EOFError from error
+        return message if number == self._opened else None
 
     def abandon(self) -> None:
         """End the process whatever it is doing, and give back what it held."""

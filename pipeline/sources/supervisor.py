@@ -17,7 +17,6 @@ from pipeline.sources.handover import (
     Beat,
     Counts,
     Failed,
-    Open,
     Opened,
     Picture,
     ReaderOptions,
@@ -210,7 +209,7 @@ class CameraSupervisor:
             reader = self._reader
         except OSError as error:
             return failure("error", f"no reader process: {error.strerror}"), 0.0
-        reader.send(Open(self.options, self._last_time))
+        reader.open(self.options, self._last_time)
         with self._lock:
             if self._wanted:
                 reader.send(Want(self._serial))
