@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import os
@@ -81,6 +82,7 @@ def describe_recognizer(config: Config, models: Models) -> dict[str, Any] | None
     return {"name": config.recognition.model, "backend": recognizer.backend, "device": recognizer.device}
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Python's version and those of the packages that decide a run's numbers, where installed."""
     found = {"python": platform.python_version()}

@@ -140,9 +140,14 @@ class Feed(threading.Thread):
     def watch_payloader(self, payloader: Any) -> None:
         """Let `jump` shift the RTP time stamps and them alone: the shift is undone behind the payloader."""
 
+        shifted = 0
+
         def shift(sign: int) -> Any:
             def probe(_pad: Any, info: Any) -> Any:
-                offset = sign * int(self.jump * self.gst.SECOND)
+                nonlocal shifted
+                if sign > 0:  # what goes in is looked up, what comes out undoes the same: `jump` may change between
+                    shifted = int(self.jump * self.gst.SECOND)
+                offset = sign * shifted
                 if offset and info.type & self.gst.PadProbeType.BUFFER_LIST:
                     packets = info.get_buffer_list()
                     for position in range(packets.length()):

@@ -13,11 +13,17 @@ from pipeline.types import Frame, FrameResult, TrackSummary
 
 log = logging.getLogger("sidewalk.sink")
 
+TRACKS_DEPTH = 10_000
+"""Ended tracks that may wait for a sink that hangs: some ten megabytes."""
+
+Item = tuple[Frame, FrameResult] | TrackSummary
+
 
 class GuardedSink:
     """Runs a sink in a thread, so that neither its slowness nor its failure reaches the pipeline.
 
-    make: makes the sink; called again after a failure. depth: frames that may wait (policy: drop_oldest);
+    make: makes the sink; called again after a failure. depth: frames that may wait (policy: drop_oldest; what is known
+    of a track comes only once, so that frames never push it out);
     retry_seconds, retry_longest: pause after a first failure, and the most it doubles to while failures go on;
     what comes in a pause is dropped and counted. counts: written frames, tracks, dropped, errors, recoveries.
     """
@@ -42,7 +48,8 @@ class GuardedSink:
         self._retry_longest = retry_longest
         self._failures = 0
         self._retry_at = 0.0
-        self._waiting: deque[tuple[Frame, FrameResult] | TrackSummary] = deque()
+        self._waiting: deque[Item] = deque()
+        self._held = Counter[type]()
         self._changed = threading.Condition()
         self._closing = False
         self._completed = True
@@ -52,10 +59,10 @@ class GuardedSink:
         self._thread.start()
 
     def write(self, frame: Frame, result: FrameResult) -> None:
-        self._put((frame, result))
+        self._put((frame, result), self._depth)
 
     def end_track(self, summary: TrackSummary) -> None:
-        self._put(summary)
+        self._put(summary, TRACKS_DEPTH)
 
     def close(self, completed: bool = True) -> None:
         """Let it finish what waits, for at most a moment."""
@@ -79,24 +86,18 @@ class GuardedSink:
             )
         return not self._thread.is_alive()
 
-    def _put(self, item: tuple[Frame, FrameResult] | TrackSummary) -> None:
+    def _put(self, item: Item, depth: int) -> None:
         with self._changed:
             if self._closing:
                 return
-            if len(self._waiting) >= self._depth:
-                self._drop_oldest()
+            kind = type(item)
+            self._held[kind] += 1
+            if self._held[kind] > depth:
+                self._held[kind] -= 1
+                del self._waiting[next(index for index, old in enumerate(self._waiting) if type(old) is kind)]
+                self._counts["dropped"] += 1
             self._waiting.append(item)
             self._changed.notify()
-
-    def _drop_oldest(self) -> None:
-        """Frames go first: a track's end comes only once."""
-        for position, item in enumerate(self._waiting):
-            if not isinstance(item, TrackSummary):
-                del self._waiting[position]
-                break
-        else:
-            self._waiting.popleft()
-        self._counts["dropped"] += 1
 
     def _run(self) -> None:
         while True:
@@ -105,13 +106,14 @@ class GuardedSink:
                 if not self._waiting:
                     break
                 item = self._waiting.popleft()
+                self._held[type(item)] -= 1
             if self._failures and time.monotonic() < self._retry_at:
                 self._counts["dropped"] += 1
                 continue
             self._attempt(item)
         self._close_sink(self._completed)
 
-    def _attempt(self, item: tuple[Frame, FrameResult] | TrackSummary) -> None:
+    def _attempt(self, item: Item) -> None:
         try:
             if self._sink is None:
                 self._sink = self._make()

@@ -57,7 +57,7 @@ class FakeCamera:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [SYSTEM_PYTHON, str(SCRIPT), "--port", str(self.port), "--duration", "300", *self._options],
+            [SYSTEM_PYTHON, str(SCRIPT), "--port", str(self.port), "--duration", "900", *self._options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

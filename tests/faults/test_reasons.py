@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.config import LiveConfig
 from pipeline.health_server import HealthServer
 
 PASSWORD = "h0rse-battery"
@@ -45,7 +46,8 @@ def test_each_failure_has_its_own_reason_and_no_password_leaks(
         "unknown": f"rtsp://viewer:{PASSWORD}@no-such-camera.invalid/cam0",
         "silent": f"rtsp://viewer:{PASSWORD}@127.0.0.1:{silent_port}/cam0",
     }
-    with live_run(urls) as run:
+    patience = LiveConfig(open_timeout=1.5, read_timeout=3.0, retry_first=0.2, retry_longest=2.0)
+    with live_run(urls, live=patience) as run:
         began = time.monotonic()
         for name, reason in REASONS.items():
             run.wait(lambda n=name, r=reason: run.reason(n) == r, 10.0 - (time.monotonic() - began), name)

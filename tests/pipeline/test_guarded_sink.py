@@ -60,6 +60,19 @@ def test_a_slow_sink_drops_its_oldest_frames_but_no_track_and_never_blocks() -> 
     assert sink.closed == [True]
 
 
+def test_a_crowd_whose_tracks_end_at_once_pushes_nothing_out() -> None:
+    sink, counts = Sink(lambda index: time.sleep(0.01)), Counter[str]()
+    guard = GuardedSink("camera", "slow", lambda: sink, counts, depth=5)
+    for index in range(5):
+        put(guard, index)
+    for track in range(200):
+        guard.end_track(summary(track))
+    guard.close()
+    assert sink.frames == list(range(5))
+    assert sink.tracks == list(range(200))
+    assert counts["dropped"] == 0
+
+
 def test_a_failing_sink_is_made_anew_after_a_pause_and_what_came_between_is_counted() -> None:
     sinks: list[Sink] = []
     broken = threading.Event()
