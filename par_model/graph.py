@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import logging
 import os
 import sys
@@ -212,6 +213,18 @@ def _load_onnxruntime(
     )
 
 
+@functools.cache
+def _openvino_core() -> Any:
+    """The one core of the process.
+
+    Its CPU plug-in brings a stack for signal handlers, and takes it away with itself: of several cores, one that went
+    could leave the thread with the stack of another that had gone before, and the next Ctrl-C then crashed.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 def _load_openvino(
     path: Path,
     threads: int | None,
@@ -219,9 +232,7 @@ def _load_openvino(
     fast: bool,
     cache_dir: str | Path | None,
 ) -> _Loaded:
-    import openvino
-
-    core = openvino.Core()
+    core = _openvino_core()
     try:
         model = core.read_model(str(path))
         if shapes:
