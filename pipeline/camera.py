@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Presence:
-    """When and how often somebody was seen, and read. gone: whether the tracker has let go of them."""
+    """When and how often somebody was seen, and read.
+
+    gone: whether the tracker has let go of them; also: numbers they bore until they were recognised.
+    """
 
     first_time: float
     last_time: float
@@ -31,6 +34,7 @@ class Presence:
     readings: int = 0
     last_reading: float = float("-inf")
     gone: bool = False
+    also: tuple[int, ...] = ()
 
 
 class CameraPipeline:
@@ -73,10 +77,12 @@ class CameraPipeline:
         """Track one frame's people and keep the good looks at them.
 
         detections: xyxy (N, 4) pixels and confidence (N,). Returns the visible people with tracker_id, the id
-        to show.
+        to show, and the part of their boxes inside the picture.
         """
         people = self.tracker.update(detections, frame.time, frame.image)
         self._recognise_returning(frame.time, people)
+        height, width = frame.image.shape[:2]
+        people.xyxy = inside(people.xyxy, width, height)
         self._visible = people
         for track in _ids(people):
             presence = self._presences.get(track)
@@ -133,7 +139,9 @@ class CameraPipeline:
         """`track` turned out to be `display`, whom we knew: one person, one record."""
         newer, older = self._presences.pop(track, None), self._presences.get(display)
         if newer is not None:
+            newer.also = (track, *newer.also)
             if older is not None:
+                newer.also = older.also + newer.also
                 newer.first_time = older.first_time
                 newer.frames += older.frames
                 newer.readings += older.readings
@@ -142,19 +150,25 @@ class CameraPipeline:
         if self.beliefs is not None:
             self.beliefs.merge(track, display)
 
-    def due(self, time: float) -> list[Request]:
-        """Requests for the visible tracklets that hold enough new, good crops, at `time` in seconds."""
-        if self.beliefs is None or self._visible is None:
+    def due(self, time: float, last: bool = False) -> list[Request]:
+        """Requests for the tracklets worth a reading at `time` in seconds.
+
+        They are those in view that hold enough new, good crops; and whoever was never read, however little was seen
+        of them, once they have been out of view for an interval or, with `last`, because nothing more comes.
+        """
+        if self.beliefs is None:
             return []
+        visible = [] if self._visible is None else _ids(self._visible)
         requests = []
-        for track in _ids(self._visible):
-            tracklet = self.buffer.tracklets.get(track)
-            if tracklet is None or tracklet.fresh < self.policy.new_crops:
+        for track in dict.fromkeys([*visible, *self._presences]):
+            tracklet, presence = self.buffer.tracklets.get(track), self._presences[track]
+            if tracklet is None or tracklet.fresh == 0:
                 continue
-            presence = self._presences[track]
             settled = presence.readings > 0 and self.beliefs.settled(track)
             wait = self.policy.settled_interval if settled else self.policy.interval
-            if time - presence.last_reading < wait:
+            seldom = presence.readings == 0 and (last or time - presence.last_time > wait)
+            enough = track in visible and tracklet.fresh >= self.policy.new_crops
+            if not seldom and (not enough or time - presence.last_reading < wait):
                 continue
             newness = 2.0 if presence.readings == 0 else 0.0 if settled else 1.0
             requests.append(
@@ -226,14 +240,20 @@ class CameraPipeline:
             frames=presence.frames,
             attributes=self._labels(track, None),
             readings=presence.readings,
-            best_box=(0.0, 0.0, 0.0, 0.0),
-            best_time=presence.first_time,
+            best_box=tracklet.best_box if tracklet else None,
+            best_time=tracklet.best_time if tracklet else None,
+            also=presence.also,
         )
         if self.beliefs is not None:
             self.beliefs.forget(track)
-        if tracklet is None or tracklet.best_quality < 0:
-            return summary
-        return replace(summary, best_box=tracklet.best_box, best_time=tracklet.best_time)
+        return summary
+
+
+def inside(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The part of each box inside the picture, at least a pixel; boxes: (N, 4) xyxy in pixels."""
+    limits = np.array([width, height], dtype=boxes.dtype)
+    low = boxes[:, :2].clip(0, limits - 1)
+    return np.hstack([low, np.maximum(boxes[:, 2:].clip(0, limits), low + 1)])
 
 
 def _ids(people: sv.Detections) -> list[int]:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from pipeline.camera import CameraPipeline
 from pipeline.detectors.base import Detector
-from pipeline.recognition import SequenceModel, read
+from pipeline.recognition import Request, SequenceModel, read
 from pipeline.signals import ending_on_signals
 from pipeline.sinks.base import Sink
 from pipeline.sources.base import Source
-from pipeline.stages import Ahead
+from pipeline.stages import Ahead, marking_last
 from pipeline.timing import StageTimes
 from pipeline.types import Frame, FrameResult, SourceInfo
 
@@ -115,16 +115,10 @@ class Engine:
             Ahead(self._decode(source, report), DECODE_AHEAD, "decode") as frames,
             Ahead(self._detect(frames), DETECT_AHEAD, "detect") as detected,
         ):
-            for frame, detections in detected:
+            for (frame, detections), last in marking_last(detected):
                 with times.measure("track"):
                     camera.observe(frame, detections)
-                requests = camera.due(frame.time)
-                if requests and self._recognizer is not None:
-                    with times.measure("recognize"):
-                        camera.claim(requests)
-                        for reading in read(self._recognizer, requests):
-                            camera.apply(reading)
-                    report.readings += len(requests)
+                self._read(camera, camera.due(frame.time, last), report)
                 result = camera.result(frame)
                 with times.measure("write"):
                     for sink in sinks:
@@ -138,6 +132,15 @@ class Engine:
                     self._observer(source.info, result)
                 if self._stopping.is_set():
                     return
+
+    def _read(self, camera: CameraPipeline, requests: list[Request], report: CameraReport) -> None:
+        if not requests or self._recognizer is None:
+            return
+        with self.report.times.measure("recognize"):
+            camera.claim(requests)
+            for reading in read(self._recognizer, requests):
+                camera.apply(reading)
+        report.readings += len(requests)
 
     def _decode(self, source: Source, report: CameraReport) -> Iterator[Frame]:
         frames = iter(source)

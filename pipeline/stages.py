@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,12 @@ class _Failure:
 
 
 _END = object()
+
+
+def marking_last(items: Iterable[Item]) -> Iterator[tuple[Item, bool]]:
+    """Each item with whether it is the last one; an item is held back until the next is there."""
+    for item, following in itertools.pairwise(itertools.chain(items, [_END])):
+        yield cast(Item, item), following is _END
 
 
 class Ahead(Generic[Item]):

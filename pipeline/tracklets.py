@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.types import Frame, Image
+from pipeline.types import Box, Frame, Image
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -30,7 +30,7 @@ class Crop:
 
     time: float
     image: Image
-    box: tuple[float, float, float, float]
+    box: Box
     quality: float
     feature: Any = None
 
@@ -43,8 +43,8 @@ class Tracklet:
     crops: deque[Crop]
     fresh: int = 0
     """Crops that no reading has seen yet."""
-    best_box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    best_time: float = 0.0
+    best_box: Box | None = None
+    best_time: float | None = None
     best_quality: float = field(default=-1.0)
 
     def window(self, length: int) -> list[Crop]:

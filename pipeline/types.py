@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 Image = np.ndarray
 """BGR uint8 (H, W, 3)."""
 
+Box = tuple[float, float, float, float]
+"""x1 y1 x2 y2 in pixels."""
+
 
 class SidewalkError(Exception):
     """Something the user can mend: one line that names the thing and the remedy. Exit code 2."""
@@ -64,10 +67,10 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One tracked person in one frame. box: x1 y1 x2 y2 in pixels; score: the detector's."""
+    """One tracked person in one frame. box: inside the picture; score: the detector's."""
 
     track: int
-    box: tuple[float, float, float, float]
+    box: Box
     score: float
     attributes: dict[str, Label] = field(default_factory=dict)
 
@@ -99,7 +102,11 @@ class FrameResult:
 
 @dataclass(frozen=True, slots=True)
 class TrackSummary:
-    """A track at its end: one line of tracks.jsonl."""
+    """A track at its end: one line of tracks.jsonl.
+
+    best_box, best_time: the best look at the person, None where no crop was good enough to keep.
+    also: numbers the person bore for a moment until they were recognised.
+    """
 
     camera: str
     track: int
@@ -108,5 +115,6 @@ class TrackSummary:
     frames: int
     attributes: dict[str, Label]
     readings: int
-    best_box: tuple[float, float, float, float]
-    best_time: float
+    best_box: Box | None
+    best_time: float | None
+    also: tuple[int, ...] = ()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.sinks.output import TextFile
-from pipeline.types import Frame, FrameResult, Label, Person, TrackSummary
+from pipeline.types import Box, Frame, FrameResult, Label, Person, TrackSummary
 
 
 class JsonlSink:
@@ -56,7 +56,7 @@ def attributes(labels: Mapping[str, Label]) -> dict[str, Any]:
     }
 
 
-def box(corners: tuple[float, float, float, float]) -> list[float]:
+def box(corners: Box) -> list[float]:
     return [round(float(side), 1) for side in corners]
 
 

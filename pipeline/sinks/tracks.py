@@ -13,11 +13,12 @@ from pipeline.sinks.output import TextFile, finish, partial, writing
 from pipeline.types import Frame, FrameResult, TrackSummary
 
 COLUMNS = ("camera", "track", "first_time", "last_time", "frames", "readings")
+BEST = ("best_time", "best_x1", "best_y1", "best_x2", "best_y2")
 
 
 class TracksSink:
     """Writes both files into a folder. The table is made from the lines at the end, when its columns are known:
-    a column for each attribute group and one for its probability, empty where the model abstains."""
+    one for each attribute group and one for its probability, empty where the model abstains; then the best look."""
 
     name = "tracks"
 
@@ -45,11 +46,12 @@ class TracksSink:
         groups = list(dict.fromkeys(group for record in self._records() for group in record["attributes"]))
         with partial(self._table).open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file, lineterminator="\n")
-            rows.writerow([*COLUMNS, *(name for group in groups for name in (group, f"{group} probability"))])
+            rows.writerow([*COLUMNS, *(name for group in groups for name in (group, f"{group} probability")), *BEST])
             for record in self._records():
                 known = record["attributes"]
                 cells = [known.get(group, {}).get(key) for group in groups for key in ("value", "probability")]
-                rows.writerow([*(record[column] for column in COLUMNS), *cells])
+                best = [record["best_time"], *(record["best_box"] or [None] * 4)]
+                rows.writerow([*(record[column] for column in COLUMNS), *cells, *best])
 
     def _records(self) -> Iterator[dict[str, Any]]:
         with partial(self._lines.path).open(encoding="utf-8") as file:
@@ -61,11 +63,12 @@ def track_record(summary: TrackSummary) -> dict[str, Any]:
     return {
         "camera": summary.camera,
         "track": summary.track,
+        "also": list(summary.also),
         "first_time": seconds(summary.first_time),
         "last_time": seconds(summary.last_time),
         "frames": summary.frames,
         "readings": summary.readings,
         "attributes": attributes(summary.attributes),
-        "best_box": box(summary.best_box),
-        "best_time": seconds(summary.best_time),
+        "best_box": None if summary.best_box is None else box(summary.best_box),
+        "best_time": None if summary.best_time is None else seconds(summary.best_time),
     }

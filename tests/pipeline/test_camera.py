@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import supervision as sv
 
+from pipeline.attributes import AttributeState
 from pipeline.camera import CameraPipeline
 from pipeline.config import RecognitionConfig
 from pipeline.tracklets import TrackletBuffer
@@ -66,7 +69,46 @@ def test_somebody_who_comes_back_goes_on_under_their_number_as_one_person() -> N
     again = walk(pipeline, 7.0, 4.0, 90, "red")
     assert again[-1] == 1
     assert pipeline.ended() == []
-    assert spans(pipeline.finish()) == [(1, 0.0, 10.9)]
+    [summary] = pipeline.finish()
+    assert spans([summary]) == [(1, 0.0, 10.9)]
+    assert {summary.track, *summary.also} == {1, *again}
+
+
+class Unsure:
+    """Beliefs about nobody."""
+
+    def settled(self, track: int) -> bool:
+        return False
+
+
+def test_whoever_leaves_after_one_look_is_due_once_and_whoever_stays_when_there_are_more() -> None:
+    pipeline = camera(reattach=False)
+    pipeline.beliefs = cast(AttributeState, Unsure())
+    pipeline.buffer = TrackletBuffer(spacing=0.4)
+    walk(pipeline, 0.0, 0.3, 20, "red")
+    assert pipeline.due(0.2) == []
+    rest(pipeline, 0.3, 0.4)
+    assert pipeline.due(0.6) == []
+    [request] = pipeline.due(1.1)
+    assert (request.track, len({id(crop) for crop in request.crops})) == (1, 1)
+    pipeline.claim([request])
+    assert pipeline.due(1.2) == []
+    assert pipeline.due(1.2, last=True) == []
+
+
+def test_boxes_end_where_the_picture_does() -> None:
+    pipeline = camera()
+    for left in (-30.0, 270.0):
+        for step in range(30):
+            x = left + 2 * step
+            found = sv.Detections(
+                xyxy=np.array([[x, 40, x + 40, 300]], dtype=np.float32), confidence=np.array([0.9], dtype=np.float32)
+            )
+            frame = Frame("gate", 0, left + step / RATE, np.zeros((240, 320, 3), np.uint8))
+            boxes = pipeline.observe(frame, found).xyxy
+            assert (boxes >= 0).all()
+            assert (boxes <= [320, 240, 320, 240]).all()
+            assert (boxes[:, 2:] - boxes[:, :2] >= 1).all()
 
 
 def test_somebody_else_gets_a_number_of_their_own() -> None:

@@ -156,6 +156,14 @@ def test_the_same_recording_gives_the_same_results() -> None:
     assert shelves[0].tracks == shelves[1].tracks
 
 
+def test_whoever_is_seen_only_once_is_read_at_the_end() -> None:
+    shelf, model = Shelf(), RedTop()
+    report = engine(Street(1), shelf=shelf, model=model).run()
+    assert report.cameras[0].readings == model.encoded == 1
+    assert shelf.results[0].people[0].attributes["top color"].value == "red"
+    assert shelf.tracks[0].attributes["top color"].value == "red"
+
+
 def test_attributes_can_be_switched_off() -> None:
     shelf = Shelf()
     engine(Street(), shelf=shelf).run()

@@ -86,7 +86,8 @@ def test_a_track_is_a_line_and_a_row(tmp_path: Path) -> None:
 def test_a_run_without_tracks_has_a_table_without_rows(tmp_path: Path) -> None:
     TracksSink(tmp_path).close()
     assert (tmp_path / "tracks.jsonl").read_text() == ""
-    assert (tmp_path / "tracks.csv").read_text() == "camera,track,first_time,last_time,frames,readings\n"
+    head = "camera,track,first_time,last_time,frames,readings,best_time,best_x1,best_y1,best_x2,best_y2\n"
+    assert (tmp_path / "tracks.csv").read_text() == head
 
 
 @pytest.mark.parametrize("make", [JsonlSink, MotSink])
