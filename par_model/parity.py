@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,10 +15,12 @@ import numpy as np
 import torch
 
 from par_model.errors import ParityError
-from par_model.graph import Graph, cuda_devices
+from par_model.graph import DeviceError, Graph, cuda_devices
 from par_model.model import VTFPAR
 from par_model.preprocess import CropBatch, Normalise
 from par_model.schema import Schema
+
+log = logging.getLogger("sidewalk")
 
 Precision = Literal["fp32", "fp16", "int8"]
 GRAPHS = ("frame_encoder.onnx", "clip_head.onnx")
@@ -72,7 +75,11 @@ def prove(
         wanted = np.concatenate([wanted, model.schema.probabilities(logits)])
     parities: dict[str, Parity] = {}
     for backend, device in _runtimes():
-        runtime = GraphRuntime.load(folder, device, backend, None, "fp32")
+        try:
+            runtime = GraphRuntime.load(folder, device, backend, None, "fp32")
+        except DeviceError as error:
+            log.warning("not proven on %s-%s: %s", backend, device, error)
+            continue
         found = _read_windows(Recognizer(runtime, model.config, model.schema), samples)
         if whole:
             logits = Graph.load(folder / WHOLE, device, backend).run({"frames": frames})["logits"]
@@ -171,6 +178,7 @@ def _runtimes() -> Iterator[tuple[Any, str]]:
         yield "openvino", "cpu"
     if cuda_devices():
         yield "onnxruntime", "cuda"
+        yield "tensorrt", "cuda"
 
 
 def _sha256(path: Path) -> str:

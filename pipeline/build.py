@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pipeline.camera import CameraPipeline
 from pipeline.config import CameraConfig, Config
 from pipeline.engine import Engine, Observer, RunReport
+from pipeline.ignore import IgnoredAreas
 from pipeline.record import write_record
 from pipeline.tracklets import TrackletBuffer
 from pipeline.types import SidewalkError, SourceInfo
@@ -44,7 +45,7 @@ def run(
     sources: files, folders or globs of images, rtsp:// and http(s):// addresses, webcam:N; added to the
     configuration's own cameras. Raises SidewalkError for anything the user can mend.
     """
-    from pipeline.sinks import prepare_output
+    from pipeline.sinks import prepare_output, remove_earlier
 
     cameras = [*config.cameras, *(CameraConfig(url=source) for source in sources)]
     if not cameras:
@@ -62,15 +63,24 @@ def run(
 
     folders = output_folders(Path(out), [source.info.camera for source in opened])
     with closed_on_failure(opened):
+        if config.live.publish:
+            raise SidewalkError(
+                "live.publish: only live cameras' overlays can be published; leave it out for recordings"
+            )
         for folder in folders.values():
             prepare_output(folder, overwrite)
         models = load_models(config)
+        build = camera_factory(config, models.recognizer)
+        build(opened[0].info)  # fails on wrong settings while the earlier results are still there
+        for folder in folders.values():
+            remove_earlier(folder)
     engine = Engine(
         sources=opened,
         detector=models.detector,
-        cameras=camera_factory(config, models.recognizer),
+        cameras=build,
         recognizer=models.recognizer,
         sinks=lambda info: file_sinks(config, info, folders[info.camera]),
+        areas={source.info.camera: IgnoredAreas(camera.ignore) for source, camera in zip(opened, cameras)},
         observer=observer,
     )
     try:
@@ -78,7 +88,7 @@ def run(
     finally:
         models.detector.close()
     for camera in report.cameras:
-        write_record(folders[camera.info.camera], config, models, camera, report, started)
+        write_record(folders[camera.info.camera], config, models, camera, started)
     return report
 
 
@@ -90,13 +100,15 @@ def is_camera(url: str) -> bool:
 def open_recordings(config: Config, cameras: Sequence[CameraConfig]) -> list[Source]:
     """Open every source, giving each a name of its own; on a failure the opened ones are closed."""
     from pipeline.sources import open_source
+    from pipeline.sources.adjusted import AdjustedSource
 
     opened: list[Source] = []
     taken: set[str] = set()
     with closed_on_failure(opened):
         for camera in cameras:
             name = unique_name(camera.name or source_name(camera.url), taken)
-            opened.append(open_source(camera.url, camera=name, fps=camera.fps or config.images_fps))
+            source = open_source(camera.url, camera=name, fps=config.images_fps)
+            opened.append(AdjustedSource(source, rotate=camera.rotate, fps=camera.fps, duration=config.live.duration))
     return opened
 
 
@@ -150,6 +162,9 @@ def load_models(config: Config) -> Models:
 
     with user_errors():
         recognizer = load_recognizer(config)
+        if recognizer is not None:
+            for group in config.overlay.groups or ():
+                recognizer.schema[group]  # raises for one that there is not
         detector = create_detector(
             model=config.detector.model,
             backend=config.detector.backend,

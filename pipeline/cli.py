@@ -23,6 +23,9 @@ models_app = typer.Typer(help="The detector weights Sidewalk knows.", no_args_is
 app.add_typer(models_app, name="models")
 app.add_typer(synthesize_app, name="synthesize")
 
+DEMO_OUT = Path("results/demo")
+"""Where the demo's results go unless told otherwise; those of an earlier demo are replaced there."""
+
 Sources = Annotated[
     list[str] | None,
     typer.Argument(help="A file, a folder or glob of images, rtsp:// or http(s)://, webcam:0. Several may follow."),
@@ -54,7 +57,9 @@ def run(
     overrides: Overrides = None,
     overwrite: Overwrite = False,
     publish: Annotated[str | None, typer.Option(help="Live: publish the overlay to this rtsp:// address.")] = None,
-    duration: Annotated[float | None, typer.Option(help="Live: stop after so many seconds.")] = None,
+    duration: Annotated[
+        float | None, typer.Option(help="Stop after so many seconds; of recordings, seconds of video.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")] = False,
 ) -> None:
     """Process video: an annotated overlay, and the people of every frame as data."""
@@ -81,9 +86,10 @@ def run(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("results/demo"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = DEMO_OUT,
     config: ConfigFile = None,
     overrides: Overrides = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run.")] = False,
     photographs: Annotated[
         bool, typer.Option("--photographs", help="Real people in photographs, instead of the generated street.")
     ] = False,
@@ -92,7 +98,7 @@ def demo(
     from pipeline.config import load_config
     from pipeline.demo import run_demo
 
-    run_demo(out, load_config(config, overrides or []), photographs)
+    run_demo(out, load_config(config, overrides or []), photographs, overwrite or out == DEMO_OUT)
 
 
 @app.command()

@@ -44,7 +44,7 @@ SHOTS = (
 )
 
 
-def run_demo(out: Path, config: Config, photographs: bool = False) -> None:
+def run_demo(out: Path, config: Config, photographs: bool = False, overwrite: bool = False) -> None:
     """Run everything on a clip that ships, and say where the results are and what they hold.
 
     The clip is a generated street whose truth is known, so that the result is scored; or, with `photographs`,
@@ -57,7 +57,7 @@ def run_demo(out: Path, config: Config, photographs: bool = False) -> None:
     out.mkdir(parents=True, exist_ok=True)
     clip = photograph_clip(out / "clip.mp4") if photographs else STREET / "street.mp4"
     with RunProgress() as progress:
-        report = run(config, [str(clip)], out, overwrite=True, observer=progress.advance)
+        report = run(config, [str(clip)], out, overwrite=overwrite, observer=progress.advance)
     progress.summarise(report, out)
     console.print(f"\nThe annotated video is {out / 'overlay.mp4'}; the people it shows:")
     for line in (out / "tracks.jsonl").read_text(encoding="utf-8").splitlines():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.camera import CameraPipeline
 from pipeline.detectors.base import Detector
+from pipeline.ignore import EVERYWHERE, IgnoredAreas
 from pipeline.recognition import Request, SequenceModel, read
 from pipeline.signals import ending_on_signals
 from pipeline.sinks.base import Sink
@@ -28,7 +29,7 @@ Observer = Callable[[SourceInfo, FrameResult], None]
 
 @dataclass(slots=True)
 class CameraReport:
-    """What became of one source."""
+    """What became of one source, and milliseconds per stage."""
 
     info: SourceInfo
     frames_read: int = 0
@@ -37,14 +38,15 @@ class CameraReport:
     tracks: int = 0
     readings: int = 0
     warnings: list[str] = field(default_factory=list)
+    interrupted: bool = False
+    times: StageTimes = field(default_factory=StageTimes)
 
 
 @dataclass(slots=True)
 class RunReport:
-    """What a run did: per camera, and milliseconds per stage."""
+    """What a run did, camera by camera. interrupted: whether it was ended early."""
 
     cameras: list[CameraReport] = field(default_factory=list)
-    times: StageTimes = field(default_factory=StageTimes)
     interrupted: bool = False
 
 
@@ -56,7 +58,7 @@ class Engine:
     raised. Ctrl-C, SIGTERM and `stop` end it early, after a whole frame, with complete files.
 
     cameras: makes the state of a source's camera; sinks: makes its sinks; recognizer: None switches attributes
-    off; observer: called after each frame, for progress.
+    off; observer: called after each frame, for progress; areas: by camera, where nobody is looked for.
     """
 
     def __init__(
@@ -67,12 +69,14 @@ class Engine:
         recognizer: SequenceModel | None,
         sinks: Callable[[SourceInfo], Sequence[Sink]],
         observer: Observer | None = None,
+        areas: Mapping[str, IgnoredAreas] | None = None,
     ) -> None:
         self._sources = sources
         self._detector = detector
         self._cameras = cameras
         self._recognizer = recognizer
         self._sinks = sinks
+        self._areas = areas or {}
         self._observer = observer
         self._stopping = threading.Event()
         self.report = RunReport()
@@ -110,10 +114,10 @@ class Engine:
             _close_all(sinks, completed)
 
     def _run_frames(self, source: Source, camera: CameraPipeline, sinks: Sequence[Sink], report: CameraReport) -> None:
-        times = self.report.times
+        times = report.times
         with (
             Ahead(self._decode(source, report), DECODE_AHEAD, "decode") as frames,
-            Ahead(self._detect(frames), DETECT_AHEAD, "detect") as detected,
+            Ahead(self._detect(frames, report), DETECT_AHEAD, "detect") as detected,
         ):
             for (frame, detections), last in marking_last(detected):
                 with times.measure("track"):
@@ -131,12 +135,13 @@ class Engine:
                 if self._observer is not None:
                     self._observer(source.info, result)
                 if self._stopping.is_set():
+                    report.interrupted = not last
                     return
 
     def _read(self, camera: CameraPipeline, requests: list[Request], report: CameraReport) -> None:
         if not requests or self._recognizer is None:
             return
-        with self.report.times.measure("recognize"):
+        with report.times.measure("recognize"):
             camera.claim(requests)
             for reading in read(self._recognizer, requests):
                 camera.apply(reading)
@@ -145,17 +150,19 @@ class Engine:
     def _decode(self, source: Source, report: CameraReport) -> Iterator[Frame]:
         frames = iter(source)
         while True:
-            with self.report.times.measure("decode"):
+            with report.times.measure("decode"):
                 frame = next(frames, None)
             if frame is None:
                 return
             report.frames_read += 1
             yield frame
 
-    def _detect(self, frames: Ahead[Frame]) -> Iterator[tuple[Frame, sv.Detections]]:
+    def _detect(self, frames: Ahead[Frame], report: CameraReport) -> Iterator[tuple[Frame, sv.Detections]]:
         for frame in frames:
-            with self.report.times.measure("detect"):
+            with report.times.measure("detect"):
                 [detections] = self._detector.detect([frame.image])
+            height, width = frame.image.shape[:2]
+            detections = self._areas.get(frame.camera, EVERYWHERE).filter(detections, width, height)
             yield frame, detections
 
 

@@ -33,3 +33,7 @@ class IgnoredAreas:
             for x, y in feet
         ]
         return cast("sv.Detections", detections[np.array(outside)])
+
+
+EVERYWHERE = IgnoredAreas(())
+"""Nothing is ignored."""

@@ -50,6 +50,7 @@ def run_live(
     from pipeline.live_table import live_table
     from pipeline.logs import live_logging
     from pipeline.record import write_record
+    from pipeline.sinks.output import remove_earlier, writing
 
     started = time.time()
     taken: set[str] = set()
@@ -57,15 +58,22 @@ def run_live(
     supervisors = supervise(cameras, names, config.live)
     folders = output_folders(out, names)
     for folder in folders.values():
-        _prepare(folder, overwrite)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
     telemetry = Telemetry()
     console = Console(stderr=True)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(live_logging(out / "events.jsonl", console))
         models = load_models(config)
         stack.callback(models.detector.close)
-        _warm_up(models)
         build = camera_factory(config, models.recognizer)
+        build(
+            SourceInfo(names[0], "", 0, 0, live=True)
+        )  # fails on wrong settings while earlier results are still there
+        if overwrite:
+            for folder in folders.values():
+                remove_earlier(folder)
+        stack.enter_context(live_logging(out / "events.jsonl", console))
+        _warm_up(models)
         engine = LiveEngine(
             supervisors,
             models.detector,
@@ -87,11 +95,11 @@ def run_live(
             stack.enter_context(live_table(telemetry, engine.healths, console))
         interrupted = stack.enter_context(ending_on_signals(engine.stop))
         engine.run(config.live.duration)
-    report = RunReport(times=_LiveTimes(telemetry), interrupted=interrupted.is_set())
+    report = RunReport(interrupted=interrupted.is_set())
     for lane, camera in zip(engine.lanes, cameras):
-        report.cameras.append(_camera_report(lane, camera.url))
+        report.cameras.append(_camera_report(lane, camera.url, report.interrupted, _LiveTimes(telemetry)))
         record = live_record(lane, telemetry)
-        write_record(folders[lane.source.camera], config, models, report.cameras[-1], report, started, record)
+        write_record(folders[lane.source.camera], config, models, report.cameras[-1], started, record)
     return report
 
 
@@ -170,7 +178,7 @@ class _LiveTimes(StageTimes):
         return self._telemetry.stage_summaries()
 
 
-def _camera_report(lane: Lane, url: str) -> CameraReport:
+def _camera_report(lane: Lane, url: str, interrupted: bool, times: StageTimes) -> CameraReport:
     health, meter = lane.source.health, lane.meter
     info = SourceInfo(health.camera, url, health.width, health.height, live=True, rate=health.rate, codec=health.codec)
     warnings = []
@@ -184,6 +192,8 @@ def _camera_report(lane: Lane, url: str) -> CameraReport:
         tracks=meter.tracks,
         readings=meter.readings,
         warnings=warnings,
+        interrupted=interrupted,
+        times=times,
     )
 
 
@@ -193,14 +203,3 @@ def _warm_up(models: Models) -> None:
     models.detector.detect([picture])
     if models.recognizer is not None:
         models.recognizer.warm_up()
-
-
-def _prepare(folder: Path, overwrite: bool) -> None:
-    from pipeline.sinks import prepare_output
-    from pipeline.sinks.output import writing
-
-    if overwrite:
-        prepare_output(folder, overwrite)
-        return
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from pipeline.camera import CameraPipeline
 from pipeline.config import RecognitionConfig
 from pipeline.detectors.base import Detector
 from pipeline.gathering import ENOUGH_FPS, Gathering, Lane, LiveCamera
-from pipeline.ignore import IgnoredAreas
+from pipeline.ignore import EVERYWHERE, IgnoredAreas
 from pipeline.memory import give_back
 from pipeline.recognition import SequenceModel, affordable
 from pipeline.recognition_worker import RecognitionWorker
@@ -86,7 +86,7 @@ class LiveEngine:
                 source,
                 pipelines(source.camera),
                 telemetry.camera(source.camera),
-                (areas or {}).get(source.camera, IgnoredAreas(())),
+                (areas or {}).get(source.camera, EVERYWHERE),
             )
             for source in sources
         ]

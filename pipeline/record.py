@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config import Config, redacted
-from pipeline.engine import CameraReport, RunReport
+from pipeline.engine import CameraReport
 from pipeline.sources.url import redact
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ def write_record(
     config: Config,
     models: Models,
     camera: CameraReport,
-    report: RunReport,
     started: float,
     live: Mapping[str, Any] | None = None,
 ) -> None:
@@ -46,7 +45,7 @@ def write_record(
         "camera": camera.info.camera,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 3),
-        "completed": not report.interrupted,
+        "completed": not camera.interrupted,
         "frames": {
             "read": camera.frames_read,
             "processed": camera.frames_processed,
@@ -55,7 +54,7 @@ def write_record(
         "tracks": camera.tracks,
         "readings": camera.readings,
         "warnings": camera.warnings,
-        "stages": report.times.summary(),
+        "stages": camera.times.summary(),
         "detector": {"name": models.detector.name, "device": models.detector.device},
         "recognizer": describe_recognizer(config, models),
         "video": {

@@ -119,7 +119,11 @@ def sidewalk_run(clip: str, folder: str) -> dict[str, Any]:
 
     report = run_once(clip, folder, load_config(), begin, None)
     seconds = time.perf_counter() - start
-    return {"frames": report.cameras[0].frames_processed, "seconds": seconds, "stages": report.times.summary()}
+    return {
+        "frames": report.cameras[0].frames_processed,
+        "seconds": seconds,
+        "stages": report.cameras[0].times.summary(),
+    }
 
 
 def memory_run(clip: str, folder: str) -> dict[str, Any]:

@@ -52,12 +52,11 @@ def evaluate(
     from par_model.evaluation import predict
     from par_model.evaluation_report import print_tables, write_report
     from par_model.recognizer import Recognizer
-    from par_model.schema import load_schema
 
     console = Console()
     try:
         recognizer = Recognizer.load(checkpoint, device, threads=threads)
-        schema = load_schema(recognizer.schema.name)
+        schema = recognizer.schema
         found = open_dataset(data, schema, labels=labels, tracks=tracks, root=root, split=split, strict=strict)
         if limit is not None:
             found = TrackletSet(found.schema, found.tracklets[:limit], found.problems)

@@ -18,10 +18,10 @@ SEGMENTS = ("overlay-[0-9]*.mp4", "frames-[0-9]*.jsonl", "tracks-[0-9]*.jsonl", 
 
 
 def prepare_output(folder: str | Path, overwrite: bool = False) -> Path:
-    """Make the folder ready for a run's files.
+    """Make sure that a run's files can go into the folder; it is made if need be.
 
-    overwrite: remove what an earlier run left there; nothing else is touched.
-    Raises SidewalkError for a place that cannot be written and for one that holds an earlier run.
+    overwrite: what an earlier run left there is to go, by `remove_earlier`, once the new one is sure to begin.
+    Raises SidewalkError for a place that cannot be written and, without overwrite, for one that holds an earlier run.
     """
     folder = Path(folder)
     with writing(folder):
@@ -34,10 +34,14 @@ def prepare_output(folder: str | Path, overwrite: bool = False) -> Path:
         raise SidewalkError(
             f"{folder}: holds the results of an earlier run ({names}); give --overwrite or another --out"
         )
-    with writing(folder):
-        for path in earlier:
-            path.unlink()
     return folder
+
+
+def remove_earlier(folder: Path) -> None:
+    """Remove what an earlier run left in the folder; nothing else is touched."""
+    with writing(folder):
+        for path in earlier_results(folder):
+            path.unlink()
 
 
 def earlier_results(folder: Path) -> list[Path]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FALLBACK_RATE = Fraction(25)
 """Frames per second assumed where a container tells neither times nor a rate."""
+RESTART_SECONDS = 1.0
+"""Time stamps that run back further than this have begun anew."""
 
 
 class VideoSource:
@@ -39,6 +41,7 @@ class VideoSource:
         self._camera = camera
         self._damaged = 0
         self._decoded = 0
+        self._shift = self._restarts = 0
         try:
             self._stream = video_stream(container, self._name)
             self._base = self._stream.time_base or Fraction(1, 90000)
@@ -95,12 +98,19 @@ class VideoSource:
         yield from self._frames
 
     def _repaired(self, pts: int | None, last: int | None) -> int:
-        """A time stamp after the last one: a missing one is a frame later, one that runs back a tick later."""
+        """A time stamp after the last one: a missing one is a frame later, one that runs back a tick later.
+
+        One that runs back further begins a recording of its own, as recorders string them together: it, and all
+        that follow, go on from there.
+        """
         if last is None:
             return pts or 0
         if pts is None:
             return last + self._tick
-        return max(pts, last + 1)
+        if pts + self._shift < last - RESTART_SECONDS / self._base:
+            self._shift = last + self._tick - pts
+            self._restarts += 1
+        return max(pts + self._shift, last + 1)
 
     def _decode(self) -> Iterator[VideoFrame]:
         """Intact frames in order of display, to the end or to where reading fails."""
@@ -131,6 +141,8 @@ class VideoSource:
         """Says what was lost. start, last: time stamps of the first and the last frame."""
         if self._damaged:
             self.warnings.append(f"{self._name}: {self._damaged} damaged frames were skipped")
+        if self._restarts:
+            self.warnings.append(f"{self._name}: its time stamps begin anew {self._restarts} times; times go on evenly")
         expected, duration = self.info.frames, self._stream.duration
         if start is None or last is None or not expected or not duration:
             return

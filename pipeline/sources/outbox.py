@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from pipeline.sources.adjusted import turned
 from pipeline.sources.handover import Picture, ReaderOptions, SharedPicture
 
 if TYPE_CHECKING:
@@ -86,8 +85,7 @@ class Outbox:
         decoded = self._waiting.popleft()
         self._served = self._wanted
         image = decoded.frame.to_ndarray(format="bgr24")
-        if self._rotate:
-            image = np.rot90(image, -self._rotate // 90)
+        image = turned(image, self._rotate // 90)
         self._picture.write(image)
         height, width = image.shape[:2]
         frame = decoded.frame

@@ -17,6 +17,7 @@ from fractions import Fraction
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
+from pipeline.sources.adjusted import RateLimit
 from pipeline.sources.clock import CaptureClock, wall_clock
 from pipeline.sources.damage import DamageLog, KeyFrameGate, watch_decoder_log
 from pipeline.sources.failures import Failure, explain, failure, resolve
@@ -141,7 +142,7 @@ class Reader:
         self._outbox.send(Opened(codec.name, codec.width or 0, codec.height or 0, rate and Fraction(rate)))
         gate = KeyFrameGate()
         announced = False
-        next_due = float("-inf")
+        limit = RateLimit(options.fps)
         for packet, arrival, damage_before in self._packets(container, stream, options):
             try:
                 frames = packet.decode()
@@ -157,12 +158,9 @@ class Reader:
                 captured = self._clock.stamp(pts, arrival)
                 if not gate.passes(bool(frame.key_frame), frame.is_corrupt):
                     self._outbox.dropped["corrupt"] += 1
-                elif options.fps is not None and captured < next_due:
+                elif not limit.passes(captured):
                     self._outbox.dropped["rate"] += 1
                 else:
-                    if options.fps is not None:
-                        # Half a period of tolerance keeps 5 of 10 frames a second at 5 and not at 3.3.
-                        next_due = max(next_due + 1 / options.fps, captured + 0.5 / options.fps)
                     self._enter("delivering")
                     self._outbox.put(Decoded(number, captured, frame, codec.name))
                     if not announced:

@@ -115,6 +115,36 @@ def test_an_earlier_run_is_not_overwritten_unless_told(
     assert sidewalk(monkeypatch, "run", clip, "--out", out, "--overwrite") == 0
 
 
+def test_earlier_results_stay_where_the_new_run_cannot_begin(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = tmp_path / "frames.jsonl"
+    earlier.write_text("earlier")
+    for wrong in ("detector.model=yolov8m8", "tracker.name=bytetrak", "tracker.options={colour: red}"):
+        assert sidewalk(monkeypatch, "run", clip, "--out", tmp_path, "--overwrite", "--set", wrong) == 2
+        assert earlier.read_text() == "earlier"
+    assert sidewalk(monkeypatch, "demo", "--out", tmp_path) == 2
+    assert earlier.read_text() == "earlier"
+
+
+def test_the_settings_of_a_camera_hold_for_its_recording(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "camera.yaml"
+    left = "[[0, 0], [0.5, 0], [0.5, 1], [0, 1]]"
+    file.write_text(f"cameras: [{{name: gate, url: {clip}, fps: 10, ignore: [{left}]}}]\n")
+    out = tmp_path / "out"
+    assert sidewalk(monkeypatch, "run", "--config", file, "--out", out, "--duration", "1") == 0
+    frames = lines(out / "frames.jsonl")
+    times = np.array([frame["time"] for frame in frames])
+    assert len(frames) == 10
+    assert np.diff(times).mean() == pytest.approx(0.1, rel=0.1)
+    assert [frame["frame"] for frame in frames] == [round(time * 30000 / 1001) for time in times]
+    boxes = np.array([person["box"] for frame in frames for person in frame["people"]])  # type: ignore[attr-defined]
+    assert len(boxes)
+    assert ((boxes[:, 0] + boxes[:, 2]) / 2 >= 320).all()
+
+
 def test_several_sources_get_a_folder_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("gate", "hall"):
         (tmp_path / name).mkdir()
@@ -171,7 +201,9 @@ def test_a_source_that_cannot_be_read_is_named_in_one_line(
         (("--set", "tracker.name=bytetrak"), "bytetrack"),
         (("--set", "recognition.model=/none.safetensors"), "none.safetensors"),
         (("--set", "recognition.without=[gendr]"), "gender"),
+        (("--set", "overlay.groups=[hats]"), "hat"),
         (("--set", "detector.device=cuda:63"), "cuda"),
+        (("--publish", "rtsp://127.0.0.1/x"), "live.publish"),
         (("--config", "/none.yaml"), "/none.yaml"),
         (("--out", "/proc/sidewalk"), "/proc/sidewalk"),
     ],

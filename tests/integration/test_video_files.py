@@ -107,6 +107,16 @@ def test_a_rate_of_thousand_and_one_stays_a_fraction(tmp_path: Path) -> None:
     assert frames[-1].time == float((FRAMES - 1) * base)
 
 
+def test_recordings_strung_together_go_on_evenly(tmp_path: Path) -> None:
+    part = record(tmp_path / "part.ts", ticks=[40 * number for number in range(50)])
+    whole = tmp_path / "whole.ts"
+    whole.write_bytes(part.read_bytes() * 3)
+    frames, warnings = read(whole)
+    assert len(frames) >= 3 * 50 - 6
+    assert np.diff([frame.time for frame in frames]) == pytest.approx(0.04, abs=0.002)
+    assert [warning for warning in warnings if "begin anew 2 times" in warning]
+
+
 def test_time_starts_at_the_first_frame(tmp_path: Path) -> None:
     frames, _ = read(record(tmp_path / "clip.mkv", ticks=[7000 + 40 * number for number in range(FRAMES)]))
     assert frames[0].time == 0

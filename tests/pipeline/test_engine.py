@@ -138,7 +138,7 @@ def test_one_person_gets_one_number_and_the_models_labels() -> None:
     assert track.attributes["top color"].value == "red"
     assert track.readings == report.cameras[0].readings > 2
     assert shelf.closed is True
-    assert set(report.times.summary()) == {"decode", "detect", "track", "recognize", "write"}
+    assert set(report.cameras[0].times.summary()) == {"decode", "detect", "track", "recognize", "write"}
 
 
 def test_no_crop_is_encoded_twice_and_windows_are_full() -> None:
@@ -202,7 +202,7 @@ def test_ctrl_c_ends_the_run_with_complete_files_after_a_whole_frame() -> None:
     first, second = Interrupting(), Shelf()
     report = engine(Street(), Street(), shelf=first, others=[second], model=RedTop()).run()
     assert report.interrupted
-    assert len(report.cameras) == 1
+    assert [camera.interrupted for camera in report.cameras] == [True]
     for shelf in (first, second):
         assert len(shelf.results) == 26
         assert len(shelf.tracks) == 1
@@ -217,6 +217,19 @@ def test_a_second_ctrl_c_ends_the_run_as_it_is() -> None:
     assert shelf.closed is False
     assert street.closed
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_camera_that_was_done_is_complete_although_the_run_is_not() -> None:
+    shelf = Shelf()
+    run = engine(
+        Street(30, "a"),
+        Street(30, "b"),
+        shelf=shelf,
+        observer=lambda info, result: run.stop() if (info.camera, result.index) == ("b", 10) else None,
+    )
+    report = run.run()
+    assert [camera.interrupted for camera in report.cameras] == [False, True]
+    assert [camera.times.summary()["write"]["count"] for camera in report.cameras] == [30, 11]
 
 
 def test_a_run_can_be_stopped_from_elsewhere() -> None:

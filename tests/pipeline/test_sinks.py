@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.sinks import JsonlSink, MotSink, TracksSink, prepare_output
+from pipeline.sinks import JsonlSink, MotSink, TracksSink, prepare_output, remove_earlier
 from pipeline.types import Frame, FrameResult, Label, Person, SidewalkError, TrackSummary
 
 FRAME = Frame("door", 0, 0.0, np.zeros((4, 4, 3), np.uint8))
@@ -114,6 +114,8 @@ def test_an_earlier_run_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
         prepare_output(tmp_path)
     assert len(list(tmp_path.iterdir())) == 5
     prepare_output(tmp_path, overwrite=True)
+    assert len(list(tmp_path.iterdir())) == 5
+    remove_earlier(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     assert prepare_output(tmp_path / "new" / "run").is_dir()
 

@@ -1,0 +1,70 @@
+"""A recording as its camera's settings want it: turned, thinned out, cut short."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.sources.base import Source
+from pipeline.types import Frame, Image
+
+CLOCK_TICK = 1e-3
+"""Seconds by which rounded time stamps may come early."""
+
+
+class RateLimit:
+    """Lets at most so many frames a second through, evenly; fps: None lets all through."""
+
+    def __init__(self, fps: float | None) -> None:
+        self._period = 1 / fps if fps else 0.0
+        self._next: float | None = None
+
+    def passes(self, time: float) -> bool:
+        """Whether the frame of that time, in seconds, is wanted; to be asked once a frame, in order."""
+        due = time if self._next is None else self._next
+        if time < due - CLOCK_TICK:
+            return False
+        # A late frame does not put off the ones after it, which keeps 5 of 10 frames a second at 5 and not at 3.3.
+        self._next = max(due + self._period, time + self._period / 2)
+        return True
+
+
+class AdjustedSource:
+    """The frames of another source that are wanted; they keep their numbers and times.
+
+    rotate: degrees clockwise; fps: most frames a second; duration: seconds after which it ends.
+    """
+
+    def __init__(
+        self, source: Source, *, rotate: int = 0, fps: float | None = None, duration: float | None = None
+    ) -> None:
+        self._source = source
+        self._turns = rotate // 90 % 4
+        self._fps = fps
+        self._duration = float("inf") if duration is None else duration
+        self.warnings = source.warnings
+        self.info = source.info
+        if self._turns % 2:
+            self.info = replace(self.info, width=self.info.height, height=self.info.width)
+        if fps is not None:
+            self.info = replace(self.info, rate=None, frames=None)
+        if duration is not None:
+            self.info = replace(self.info, frames=None)
+
+    def __iter__(self) -> Iterator[Frame]:
+        limit = RateLimit(self._fps)
+        for frame in self._source:
+            if frame.time >= self._duration:
+                return
+            if limit.passes(frame.time):
+                yield replace(frame, image=turned(frame.image, self._turns))
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def turned(image: Image, turns: int) -> Image:
+    """The picture turned clockwise by that many right angles."""
+    return np.ascontiguousarray(np.rot90(image, -turns)) if turns else image
