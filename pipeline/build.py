@@ -13,7 +13,7 @@ from pipeline.camera import CameraPipeline
 from pipeline.config import CameraConfig, Config
 from pipeline.engine import Engine, Observer, RunReport
 from pipeline.ignore import IgnoredAreas
-from pipeline.record import write_record
+from pipeline.record import write_records
 from pipeline.tracklets import TrackletBuffer
 from pipeline.types import SidewalkError, SourceInfo
 
@@ -87,8 +87,7 @@ def run(
         report = engine.run()
     finally:
         models.detector.close()
-    for camera in report.cameras:
-        write_record(folders[camera.info.camera], config, models, camera, started)
+    write_records(((folders[camera.info.camera], camera, None) for camera in report.cameras), config, models, started)
     return report
 
 

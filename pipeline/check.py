@@ -13,13 +13,13 @@ from pipeline.config import CameraConfig, Config
 from pipeline.sources.live import supervise
 from pipeline.sources.supervisor import CameraState, CameraSupervisor, Health
 from pipeline.sources.url import redact
-from pipeline.types import SidewalkError
+from pipeline.types import Frame, SidewalkError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 RATE_SECONDS = 1.5
-"""For how long frames are counted, once the first is there."""
+"""The rate is that of the frames within this time, once the first is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,23 +87,28 @@ def probe_cameras(cameras: Sequence[CameraConfig], config: Config) -> list[Probe
 
 def _probe(supervisor: CameraSupervisor, url: str, patience: float) -> Probe:
     began = time.monotonic()
-    first_frame = None
-    supervisor.request()
     supervisor.start()
     try:
-        while time.monotonic() - began < patience:
-            if supervisor.take() is not None:
-                first_frame = time.monotonic() - began
-                break
-            if supervisor.health.state in (CameraState.DOWN, CameraState.ENDED):
-                break
-            time.sleep(0.02)
-        health = supervisor.health
-        if first_frame is None:
+        first = _next_frame(supervisor, patience)
+        health, waited = supervisor.health, time.monotonic() - began
+        if first is None:
             return Probe(supervisor.camera, url, health, None, 0.0)
-        received = health.received
         time.sleep(RATE_SECONDS)
-        counted = supervisor.health.received - received
-        return Probe(supervisor.camera, url, health, first_frame, counted / RATE_SECONDS)
+        second = _next_frame(supervisor, patience)
+        steady = second is not None and second.time > first.time
+        rate = (second.index - first.index) / (second.time - first.time) if second and steady else 0.0
+        return Probe(supervisor.camera, url, health, waited, rate)
     finally:
         supervisor.close()
+
+
+def _next_frame(supervisor: CameraSupervisor, patience: float) -> Frame | None:
+    """The next frame, or None if it does not come within `patience` seconds or the camera is lost."""
+    supervisor.request()
+    end = time.monotonic() + patience
+    while time.monotonic() < end and supervisor.health.state not in (CameraState.DOWN, CameraState.ENDED):
+        frame = supervisor.take()
+        if frame is not None:
+            return frame
+        time.sleep(0.02)
+    return None

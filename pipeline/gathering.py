@@ -56,7 +56,7 @@ class Lane:
     frame: Frame | None = None
     last_time: float = float("-inf")
     offered: Recent = field(default_factory=Recent)
-    """Frames the camera sent lately; seen: how many it had sent when last asked."""
+    """Usable frames the camera sent lately; seen: how many it had sent when last asked."""
     seen: int = 0
     failures: int = 0
     abandoned: bool = False

@@ -19,7 +19,7 @@ from pipeline.sinks.guarded import GuardedSink
 from pipeline.sources.live import supervise
 from pipeline.telemetry import Telemetry, total_drops
 from pipeline.timing import StageTimes
-from pipeline.types import Frame, SourceInfo
+from pipeline.types import Frame, SidewalkError, SourceInfo
 
 if TYPE_CHECKING:
     from pipeline.build import Models
@@ -49,7 +49,7 @@ def run_live(
     from pipeline.health_server import HealthServer
     from pipeline.live_table import live_table
     from pipeline.logs import live_logging
-    from pipeline.record import write_record
+    from pipeline.record import write_records
     from pipeline.sinks.output import remove_earlier, writing
 
     started = time.time()
@@ -66,9 +66,8 @@ def run_live(
         models = load_models(config)
         stack.callback(models.detector.close)
         build = camera_factory(config, models.recognizer)
-        build(
-            SourceInfo(names[0], "", 0, 0, live=True)
-        )  # fails on wrong settings while earlier results are still there
+        # Fails on wrong settings while the earlier results are still there.
+        build(SourceInfo(names[0], "", 0, 0, live=True))
         if overwrite:
             for folder in folders.values():
                 remove_earlier(folder)
@@ -94,13 +93,23 @@ def run_live(
         if console.is_terminal:
             stack.enter_context(live_table(telemetry, engine.healths, console))
         interrupted = stack.enter_context(ending_on_signals(engine.stop))
-        engine.run(config.live.duration)
-    report = RunReport(interrupted=interrupted.is_set())
-    for lane, camera in zip(engine.lanes, cameras):
-        report.cameras.append(_camera_report(lane, camera.url, report.interrupted, _LiveTimes(telemetry)))
-        record = live_record(lane, telemetry)
-        write_record(folders[lane.source.camera], config, models, report.cameras[-1], started, record)
-    return report
+
+        def report(early: bool) -> RunReport:
+            reports = [
+                _camera_report(lane, camera.url, early, _LiveTimes(telemetry))
+                for lane, camera in zip(engine.lanes, cameras)
+            ]
+            records = [live_record(lane, telemetry) for lane in engine.lanes]
+            write_records(zip(folders.values(), reports, records), config, models, started)
+            return RunReport(reports, early)
+
+        try:
+            engine.run(config.live.duration)
+        except BaseException:
+            with contextlib.suppress(SidewalkError):
+                report(early=True)
+            raise
+    return report(early=interrupted.is_set())
 
 
 def live_sinks(

@@ -33,6 +33,8 @@ ATTEMPTS = 3
 """Failures in a row of the detector, or of one camera's tracker, that end the run: it is no accident then."""
 SMALL_SHARE = 0.6
 """Long side of the detector's picture under the last relief, as a share of the usual one."""
+NOT_OURS = ("rate", "corrupt", "connection_lost")
+"""Frames dropped for these reasons say nothing of how well this machine keeps up."""
 STEP_SECONDS = 2.0
 TIDY_SECONDS = 60.0
 AWAY_SECONDS = 60.0
@@ -278,9 +280,10 @@ class LiveEngine:
             health = lane.source.health
             if health.state is CameraState.DOWN:
                 lane.last_trouble = health.message
-            if health.received > lane.seen:
-                lane.offered.add(health.received - lane.seen)
-                lane.seen = health.received
+            sent = health.received - sum(health.dropped.get(reason, 0) for reason in NOT_OURS)
+            if sent > lane.seen:
+                lane.offered.add(sent - lane.seen)
+                lane.seen = sent
             offered = lane.offered.total_rate
             delay = lane.meter.recent.quantile(0.95)
             if health.state is CameraState.LIVE and delay is not None and offered:

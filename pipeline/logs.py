@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import logging.handlers
@@ -47,7 +48,9 @@ class ConsoleHandler(logging.Handler):
         text = redact(record.getMessage())
         moment = time.strftime("%H:%M:%S", time.localtime(record.created))
         who = f"{camera}: " if camera else ""
-        self._console.print(f"{moment} {who}{text}", style=style, markup=False, highlight=False, soft_wrap=True)
+        # Whoever logs must not fail because the terminal is gone or its file is full; Rich exits on a closed pipe.
+        with contextlib.suppress(Exception, SystemExit):
+            self._console.print(f"{moment} {who}{text}", style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

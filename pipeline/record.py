@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import json
-import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config import Config, redacted
 from pipeline.engine import CameraReport
+from pipeline.sinks.output import finish, partial, writing
 from pipeline.sources.url import redact
+from pipeline.types import SidewalkError
 
 if TYPE_CHECKING:
     from pipeline.build import Models
@@ -68,9 +69,30 @@ def write_record(
     }
     if live is not None:
         record["live"] = dict(live)
-    partial = folder / "run.json.partial"
-    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, folder / "run.json")
+    path = folder / "run.json"
+    with writing(path):
+        partial(path).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    finish(path, completed=True)
+
+
+def write_records(
+    reports: Iterable[tuple[Path, CameraReport, Mapping[str, Any] | None]],
+    config: Config,
+    models: Models,
+    started: float,
+) -> None:
+    """Write every camera's record (folder, report, what only a live run has to say), also after one failed.
+
+    Raises SidewalkError for the first that could not be written.
+    """
+    failure: SidewalkError | None = None
+    for folder, camera, live in reports:
+        try:
+            write_record(folder, config, models, camera, started, live)
+        except SidewalkError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
 
 
 def describe_recognizer(config: Config, models: Models) -> dict[str, Any] | None:

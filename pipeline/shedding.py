@@ -31,6 +31,8 @@ LEVELS = (
 RECOGNITION_LEVELS = 2
 """Up to here relief costs no frames, so a low frame rate alone asks for it too."""
 SETTLE_SECONDS = 5.0
+TROUBLE_SECONDS = 1.0
+"""What passes within this time is no load: one late frame, a burst of lost packets."""
 RELIEF_SECONDS = 10.0
 LONGEST_RELIEF = 300.0
 
@@ -47,6 +49,7 @@ class LoadShedder:
         self._max_delay = max_delay
         self._changed: float | None = None
         self._well_since: float | None = None
+        self._ill_since: float | None = None
         self._lowered = float("-inf")
         self._patience = RELIEF_SECONDS
 
@@ -70,9 +73,12 @@ class LoadShedder:
         sparse = kept_up is not None and kept_up < 0.7
         if late or (sparse and self.level < RECOGNITION_LEVELS):
             self._well_since = None
-            if self.level + 1 < len(LEVELS):
+            if self._ill_since is None:
+                self._ill_since = now
+            if now - self._ill_since >= TROUBLE_SECONDS and self.level + 1 < len(LEVELS):
                 return self._raise(now)
             return False
+        self._ill_since = None
         if delay > 0.6 * self._max_delay or (sparse and self.level <= RECOGNITION_LEVELS):
             self._well_since = None
             return False
@@ -88,5 +94,5 @@ class LoadShedder:
         relapse = now - self._lowered < 2 * self._patience
         self._patience = min(2 * self._patience, LONGEST_RELIEF) if relapse else RELIEF_SECONDS
         self.level += 1
-        self._changed = now
+        self._changed, self._ill_since = now, None
         return True

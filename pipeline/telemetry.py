@@ -74,37 +74,40 @@ class Histogram:
 
 
 class Recent:
-    """The samples of the last few seconds, for decisions and for the table in the terminal."""
+    """The samples of the last few seconds, for decisions and for the table in the terminal.
+
+    One thread adds; any may ask.
+    """
 
     def __init__(self, seconds: float = 5.0, at_most: int = 2000) -> None:
         self._seconds = seconds
         self._samples: deque[tuple[float, float]] = deque(maxlen=at_most)
 
     def add(self, value: float) -> None:
-        self._samples.append((time.monotonic(), value))
-
-    def _trim(self) -> None:
-        oldest = time.monotonic() - self._seconds
-        while self._samples and self._samples[0][0] < oldest:
+        now = time.monotonic()
+        self._samples.append((now, value))
+        while self._samples[0][0] < now - self._seconds:
             self._samples.popleft()
+
+    def _values(self) -> list[float]:
+        oldest = time.monotonic() - self._seconds
+        # The copy is made in one go; iterating over the deque itself would fail when it changes.
+        return [value for moment, value in tuple(self._samples) if moment >= oldest]
 
     def quantile(self, share: float) -> float | None:
         """None where there was nothing lately."""
-        self._trim()
-        values = sorted(value for _, value in self._samples)
+        values = sorted(self._values())
         return values[min(int(share * len(values)), len(values) - 1)] if values else None
 
     @property
     def rate(self) -> float:
         """Samples a second."""
-        self._trim()
-        return len(self._samples) / self._seconds
+        return len(self._values()) / self._seconds
 
     @property
     def total_rate(self) -> float:
         """Sum of the samples a second."""
-        self._trim()
-        return sum(value for _, value in self._samples) / self._seconds
+        return sum(self._values()) / self._seconds
 
 
 class CameraMeter:
@@ -215,7 +218,7 @@ def _metrics(telemetry: Telemetry, healths: Mapping[str, Health]) -> Iterator[Me
         repairs.add_metric([name], health.repairs)
         tracks.add_metric([name], meter.tracks)
         readings.add_metric([name], meter.readings)
-        people.add_metric([name], meter.people)
+        people.add_metric([name], meter.people if health.state is CameraState.LIVE else 0)
         delay.add_metric([name], _buckets(meter.delay), meter.delay.sum)
     yield from (state, received, processed, dropped, reconnects, repairs, tracks, readings, people, delay)
 

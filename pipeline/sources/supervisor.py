@@ -42,6 +42,9 @@ class CameraState(StrEnum):
     ENDED = "ended"
 
 
+AWAY = {CameraState.CONNECTING, CameraState.DOWN}
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How often a lost camera is tried. first, longest: seconds; limit: attempts in a row, None is for ever."""
@@ -140,7 +143,8 @@ class CameraSupervisor:
             total = _sum(self._past, self._now)
             return replace(
                 self._health,
-                received=total.received,
+                # A picture may be here before the reader's next report counts it.
+                received=max(total.received, self._past.received + self._next_number),
                 dropped=dict(total.dropped),
                 repairs=total.repairs,
                 reconnects=max(0, self._connections - 1),
@@ -161,7 +165,12 @@ class CameraSupervisor:
         try:
             while not self._stop.is_set():
                 self._become(CameraState.CONNECTING, self._health.reason, self._health.message)
-                ended, lasted = self._connection()
+                try:
+                    ended, lasted = self._connection()
+                except Exception as error:  # a fault of ours costs this connection, not the camera
+                    log.debug("the connection failed", exc_info=True, extra={"camera": self.camera})
+                    self._abandon_reader()
+                    ended, lasted = failure("error", type(error).__name__), 0.0
                 if self._stop.is_set():
                     break
                 failures = 1 if lasted >= STEADY_SECONDS else failures + 1
@@ -179,7 +188,9 @@ class CameraSupervisor:
         with self._lock:
             if (state, reason) == (self._health.state, self._health.reason):
                 return
-            self._health = replace(self._health, state=state, reason=reason, message=message, since=time.time())
+            # A camera that is away is so since it was lost, however often it has been tried.
+            since = self._health.since if {state, self._health.state} <= AWAY else time.time()
+            self._health = replace(self._health, state=state, reason=reason, message=message, since=since)
         self._report(state, reason, message)
         self.on_change()
 

@@ -223,6 +223,7 @@ def test_a_run_that_is_late_reads_rarer_then_skips_frames_then_looks_at_smaller_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("pipeline.shedding.SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr("pipeline.shedding.TROUBLE_SECONDS", 0.0)
     detector = Box()
     engine, _ = build([Ticking("camera", period=0.02)], detector, max_delay=1e-6)
     engine.run(3.0)
@@ -231,6 +232,25 @@ def test_a_run_that_is_late_reads_rarer_then_skips_frames_then_looks_at_smaller_
     assert lane.meter.dropped["stride"] > 10
     assert lane.meter.recent.rate > 4.0
     assert detector.image_size == 384
+
+
+@pytest.mark.parametrize(("reason", "level"), [("rate", 0), ("corrupt", 0), ("superseded", 2)])
+def test_only_frames_that_this_machine_could_have_had_tell_of_its_load(
+    monkeypatch: pytest.MonkeyPatch, reason: str, level: int
+) -> None:
+    class Thinned(Ticking):
+        """Sends ten frames for each that can be had."""
+
+        @property
+        def health(self) -> Health:
+            health = super().health
+            return replace(health, received=10 * health.received, dropped={reason: 9 * health.received})
+
+    monkeypatch.setattr("pipeline.shedding.SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr("pipeline.shedding.TROUBLE_SECONDS", 0.0)
+    engine, _ = build([Thinned("camera", period=0.4)], Box())
+    engine.run(3.0)
+    assert engine._shedder.level == level
 
 
 def test_people_in_ignored_areas_are_not_tracked() -> None:

@@ -51,5 +51,14 @@ def test_a_level_that_is_needed_again_at_once_is_left_more_slowly() -> None:
     assert changes < 16
 
 
+def test_a_moment_of_trouble_is_no_load() -> None:
+    shedder = LoadShedder(1.0)
+    for tenth in range(600):
+        # Half a second in every five.
+        late = tenth % 50 < 5
+        shedder.update(tenth / 10, 3.0 if late else 0.2, 0.3 if late else 1.0)
+        assert shedder.level == 0
+
+
 def test_nothing_is_decided_without_frames() -> None:
     assert not LoadShedder(1.0).update(100.0, None, None)

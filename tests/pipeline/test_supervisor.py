@@ -54,6 +54,26 @@ def test_a_camera_is_tried_for_ever_unless_told_otherwise() -> None:
     assert endless.health.state is CameraState.ENDED
 
 
+def test_a_camera_survives_a_fault_of_ours_and_is_away_since_it_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor = CameraSupervisor("camera", options(), retry=Retry(0.01, 0.02))
+    attempts = 0
+
+    def fail(_: object) -> None:
+        nonlocal attempts
+        attempts += 1
+        raise ValueError
+
+    monkeypatch.setattr(CameraSupervisor, "_connection", fail)
+    supervisor.start()
+    wait(lambda: supervisor.health.state is CameraState.DOWN, 5.0)
+    lost = supervisor.health.since
+    before = attempts
+    wait(lambda: attempts > before + 5, 5.0)
+    assert supervisor.health.reason == "error"
+    assert supervisor.health.since == lost
+    supervisor.close()
+
+
 def test_a_reader_that_is_frozen_is_replaced_and_one_that_died_too() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/cam"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -59,9 +61,31 @@ def test_recent_samples_age() -> None:
     assert recent.quantile(0.95) is None
 
 
+def test_samples_may_be_asked_for_while_they_come() -> None:
+    recent, stop = Recent(seconds=0.001), threading.Event()
+
+    def add() -> None:
+        while not stop.is_set():
+            recent.add(1.0)
+
+    writer = threading.Thread(target=add)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    writer.start()
+    try:
+        for _ in range(2000):
+            assert recent.quantile(0.5) in (None, 1.0)
+            assert recent.rate >= 0
+    finally:
+        stop.set()
+        writer.join()
+        sys.setswitchinterval(interval)
+
+
 def test_health_is_degraded_by_a_camera_and_unhealthy_only_when_stuck() -> None:
     telemetry = Telemetry()
     telemetry.camera("yard").processed = 4
+    telemetry.camera("yard").people = telemetry.camera("gate").people = 7
     telemetry.camera("yard").delay.add(0.2)
     telemetry.add("detect", 0.03)
     telemetry.sink("yard", "overlay")["written"] += 3
@@ -84,6 +108,8 @@ def test_health_is_degraded_by_a_camera_and_unhealthy_only_when_stuck() -> None:
         for line in (
             'sidewalk_frames_dropped_total{camera="yard",reason="superseded"} 6.0',
             'sidewalk_camera_state{camera="yard",state="down"} 1.0',
+            'sidewalk_people{camera="yard"} 0.0',
+            'sidewalk_people{camera="gate"} 7.0',
             'sidewalk_delay_seconds_bucket{camera="yard",le="0.2"}',
             'sidewalk_sink_events_total{camera="yard",event="written",sink="overlay"} 3.0',
             'sidewalk_stage_seconds_count{stage="detect"} 1.0',
@@ -108,6 +134,17 @@ def test_the_table_shows_state_and_reason() -> None:
     assert "down" in text
     assert "auth" in text
     assert "60 %" in text
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), BrokenPipeError()])
+def test_a_terminal_that_is_gone_costs_nobody_anything(tmp_path: Path, error: OSError) -> None:
+    class Gone(io.StringIO):
+        def write(self, _: str) -> int:
+            raise error
+
+    with live_logging(tmp_path / "events.jsonl", Console(file=Gone())):
+        logging.getLogger("sidewalk.camera").warning("down")
+    assert "down" in (tmp_path / "events.jsonl").read_text()
 
 
 def test_log_lines_name_camera_event_and_reason_and_hide_passwords(tmp_path: Path) -> None:
