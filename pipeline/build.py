@@ -130,8 +130,9 @@ def source_name(url: str) -> str:
         # A password may hold, unescaped, the signs that divide an address; none of it may become a name.
         scheme, _, rest = url.partition("://")
         parts = urlsplit(f"{scheme}://{rest.rpartition('@')[2]}")
-        tail = parts.path.strip("/").replace("/", "-")
-        return "-".join(part for part in (parts.hostname or "camera", tail) if part)
+        # Some recorders take the password as a part of the path.
+        plain = [part for part in parts.path.split("/") if part and "=" not in part]
+        return "-".join([parts.hostname or "camera", *plain])
     if url.startswith("webcam:"):
         return url.replace(":", "")
     path = Path(url)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipeline.config import CameraConfig, Config
 from pipeline.sources.live import supervise
 from pipeline.sources.supervisor import CameraState, CameraSupervisor, Health
-from pipeline.sources.url import redact
+from pipeline.sources.url import redact_address
 from pipeline.types import Frame, SidewalkError
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ def probe_cameras(cameras: Sequence[CameraConfig], config: Config) -> list[Probe
     supervisors = supervise(cameras, names, config.live)
     patience = config.live.open_timeout + config.live.read_timeout
     with ThreadPoolExecutor(max_workers=len(cameras)) as pool:
-        return list(pool.map(lambda pair: _probe(pair[0], redact(pair[1].url), patience), zip(supervisors, cameras)))
+        return list(
+            pool.map(lambda pair: _probe(pair[0], redact_address(pair[1].url), patience), zip(supervisors, cameras))
+        )
 
 
 def _probe(supervisor: CameraSupervisor, url: str, patience: float) -> Probe:

@@ -269,11 +269,11 @@ def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[st
 
 def redacted(config: Config) -> Mapping[str, Any]:
     """The resolved configuration as plain data, without passwords, for `--dry-run` and run.json."""
-    from pipeline.sources.url import redact
+    from pipeline.sources.url import redact_address
 
     tree = config.model_dump(mode="json")
     for camera in tree["cameras"]:
-        camera["url"] = redact(camera["url"])
+        camera["url"] = redact_address(camera["url"])
     if tree["live"]["publish"]:
-        tree["live"]["publish"] = redact(tree["live"]["publish"])
+        tree["live"]["publish"] = redact_address(tree["live"]["publish"])
     return tree

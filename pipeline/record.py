@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config import Config, redacted
 from pipeline.engine import CameraReport
 from pipeline.sinks.output import finish, partial, writing
-from pipeline.sources.url import redact
+from pipeline.sources.url import redact_address
 from pipeline.types import SidewalkError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def write_record(
 ) -> None:
     """Write `folder`/run.json for one camera. started: epoch seconds; live: what only a live run has to say."""
     record = {
-        "source": redact(camera.info.uri),
+        "source": redact_address(camera.info.uri),
         "camera": camera.info.camera,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 3),

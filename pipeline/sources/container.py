@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.sources.failures import explain, failure
-from pipeline.sources.url import is_address, redact
+from pipeline.sources.url import is_address, redact_address
 from pipeline.types import SidewalkError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def open_container(
         # An RTSP server that stays silent is reported as invalid data.
         late = time.monotonic() - started > 0.9 * open_timeout
         reason = failure("timeout") if late else explain(error)
-        raise SidewalkError(f"{redact(url)}: {reason.message}") from error
+        raise SidewalkError(f"{redact_address(url)}: {reason.message}") from error
 
 
 def video_stream(container: InputContainer, name: str) -> VideoStream:

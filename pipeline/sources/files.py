@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.sources.clock import CaptureClock, wall_clock
 from pipeline.sources.container import video_stream
 from pipeline.sources.failures import explain
-from pipeline.sources.url import redact
+from pipeline.sources.url import redact_address
 from pipeline.types import Frame, Image, SidewalkError, SourceInfo
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class VideoSource:
     def __init__(self, container: InputContainer, camera: str, uri: str, live: bool = False) -> None:
         self.warnings: list[str] = []
         self._container = container
-        self._name = redact(uri)
+        self._name = redact_address(uri)
         self._camera = camera
         self._damaged = 0
         self._decoded = 0

@@ -8,14 +8,16 @@ from pipeline.config import CameraConfig, LiveConfig
 from pipeline.sources.clock import EPOCH
 from pipeline.sources.handover import ReaderOptions
 from pipeline.sources.supervisor import CameraSupervisor, Retry
-from pipeline.sources.url import is_address, redact
+from pipeline.sources.url import is_address, redact_address
 from pipeline.types import SidewalkError
 
 
 def reader_options(camera: CameraConfig, live: LiveConfig) -> ReaderOptions:
     """What a camera's reader is told: its own settings, else those for all. Raises SidewalkError for a recording."""
     if not is_address(camera.url) and not camera.url.startswith("webcam:"):
-        raise SidewalkError(f"{redact(camera.url)}: a recording cannot run beside live cameras; run it by itself")
+        raise SidewalkError(
+            f"{redact_address(camera.url)}: a recording cannot run beside live cameras; run it by itself"
+        )
     return ReaderOptions(
         url=camera.url,
         transport=camera.transport or live.transport,

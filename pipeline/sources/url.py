@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>[^\s'\"<>]+)")
+_KEY = r"(?:[\w-]*(?:pas|pwd|token|secret|auth|key|sig)[\w-]*|user\w*|usr|login\w*)="
+# In a query a secret ends where the next key begins. Recorders also write the whole query as a path
+# (/user=admin_password=secret_channel=1.sdp), where `_` may stand before a key.
 _SECRET = re.compile(
-    r"(?P<key>[?&;](?:[\w-]*(?:pass|pwd|token|secret|auth|key|sig)[\w-]*|user|username|login)=)[^&;#]*",
-    re.IGNORECASE,
+    rf"(?P<key>[?&;]{_KEY}|(?P<path>[/_]{_KEY}))(?(path)(?:(?!_[a-z]+=)[^&;#])*|[^&;#]*)", re.IGNORECASE
 )
 MASK = "***"
 
@@ -19,6 +21,15 @@ def redact(text: str) -> str:
     everything before the last `@` goes, even where it might have been a path.
     """
     return _ADDRESS.sub(lambda match: match["scheme"] + _redact_rest(match["rest"]), text)
+
+
+def redact_address(address: str) -> str:
+    """One whole address, masked likewise; a file's name stays as it is.
+
+    Unlike in a text, quotes and brackets in a password end nothing here.
+    """
+    scheme, divider, rest = address.partition("://")
+    return scheme + divider + _redact_rest(rest) if divider else address
 
 
 def is_address(source: str) -> bool:
