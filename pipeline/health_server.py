@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.memory import resident_bytes
 from pipeline.sources.supervisor import CameraState, Health
-from pipeline.telemetry import Telemetry, create_registry
+from pipeline.telemetry import Telemetry, create_registry, fails
 from pipeline.types import SidewalkError
 
 STUCK_SECONDS = 10.0
@@ -79,9 +79,10 @@ class HealthServer:
 def health_report(telemetry: Telemetry, healths: Mapping[str, Health]) -> dict[str, Any]:
     """The run's health as plain data, without addresses."""
     away = [name for name, camera in healths.items() if camera.state is not CameraState.LIVE]
+    failing = [f"{camera}/{sink}" for (camera, sink), counts in list(telemetry.sinks.items()) if fails(counts)]
     stuck = time.monotonic() - telemetry.last_tick > STUCK_SECONDS
     return {
-        "status": "stuck" if stuck else "degraded" if away else "ok",
+        "status": "stuck" if stuck else "degraded" if away or failing else "ok",
         "seconds": round(time.monotonic() - telemetry.started, 1),
         "load_level": telemetry.load_level,
         "resident_mb": round(resident_bytes() / 1e6, 1),
@@ -95,6 +96,7 @@ def health_report(telemetry: Telemetry, healths: Mapping[str, Health]) -> dict[s
             }
             for name, camera in healths.items()
         },
+        "failing_sinks": failing,
         "sinks": {f"{camera}/{sink}": dict(counts) for (camera, sink), counts in list(telemetry.sinks.items())},
     }
 

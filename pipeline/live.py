@@ -30,6 +30,12 @@ USUAL_RATE = 15.0
 """Frames a second assumed of a camera that states none."""
 
 
+PUBLISH_DEPTH = 2
+"""Pictures that wait to be published: whoever watches wants the newest."""
+PICTURE_BYTES = 64_000_000
+"""What the pictures may take that wait to be written into one overlay."""
+
+
 def run_live(
     config: Config,
     cameras: Sequence[CameraConfig],
@@ -129,11 +135,11 @@ def live_sinks(
     seconds = 60 * config.live.segment_minutes
     sinks: list[GuardedSink] = []
 
-    def guard(name: str, make: Callable[[], Sink]) -> None:
-        sinks.append(GuardedSink(info.camera, name, make, telemetry.sink(info.camera, name)))
+    def guard(name: str, make: Callable[[], Sink], **queue: Any) -> None:
+        sinks.append(GuardedSink(info.camera, name, make, telemetry.sink(info.camera, name), **queue))
 
-    def rotate(name: str, file: str, make: Callable[[Path, Frame | None], Sink]) -> None:
-        guard(name, lambda: RotatingSink(name, make, folder / file, seconds))
+    def rotate(name: str, file: str, make: Callable[[Path, Frame | None], Sink], **queue: Any) -> None:
+        guard(name, lambda: RotatingSink(name, make, folder / file, seconds), **queue)
 
     publish = config.live.publish
     if config.overlay.enabled or publish:
@@ -141,16 +147,17 @@ def live_sinks(
         draw = SharedDrawing(lambda frame, result: overlay.draw(frame.image, result))
     if config.overlay.enabled:
         crf, preset = config.overlay.crf, config.overlay.preset
-        rotate("overlay", "overlay-STAMP.mp4", lambda path, _: SegmentSink(path, draw, rate, crf, preset))
+        depth = min(max(PICTURE_BYTES // (3 * info.width * info.height), PUBLISH_DEPTH), 32)
+        rotate("overlay", "overlay-STAMP.mp4", lambda path, _: SegmentSink(path, draw, rate, crf, preset), depth=depth)
     if publish:
         url = publish_address(publish, info.camera, several)
-        guard("publish", lambda: PublishSink(url, draw, rate))
+        guard("publish", lambda: PublishSink(url, draw, rate), depth=PUBLISH_DEPTH)
     if config.output.jsonl:
-        rotate("frames", "frames-STAMP.jsonl", lambda path, _: JsonlSink(path))
+        rotate("frames", "frames-STAMP.jsonl", lambda path, _: JsonlSink(path), pictures=False)
     if config.output.tracks:
-        rotate("tracks", "tracks-STAMP.jsonl", lambda path, _: TrackLinesSink(path))
+        rotate("tracks", "tracks-STAMP.jsonl", lambda path, _: TrackLinesSink(path), pictures=False)
     if config.output.mot:
-        rotate("mot", "mot-STAMP.txt", lambda path, _: MotSink(path))
+        rotate("mot", "mot-STAMP.txt", lambda path, _: MotSink(path), pictures=False)
     return sinks
 
 

@@ -144,7 +144,7 @@ class Telemetry:
             return self.cameras.setdefault(name, CameraMeter())
 
     def sink(self, camera: str, name: str) -> Counter[str]:
-        """Counts of one sink: written, dropped, errors, recoveries."""
+        """Counts of one sink: written, tracks, dropped, errors, outages, recoveries."""
         with self._lock:
             return self.sinks.setdefault((camera, name), Counter())
 
@@ -233,9 +233,17 @@ def _metrics(telemetry: Telemetry, healths: Mapping[str, Health]) -> Iterator[Me
     for (camera, sink), counts in list(telemetry.sinks.items()):
         for event, count in list(counts.items()):
             sinks.add_metric([camera, sink, event], count)
-    yield from (stage, sinks)
+    failing = GaugeMetricFamily("sidewalk_sink_failing", "Whether a sink fails now", labels=["camera", "sink"])
+    for (camera, sink), counts in list(telemetry.sinks.items()):
+        failing.add_metric([camera, sink], float(fails(counts)))
+    yield from (stage, sinks, failing)
     yield GaugeMetricFamily("sidewalk_load_level", "0 is none; see docs/live.md", value=telemetry.load_level)
     yield GaugeMetricFamily("sidewalk_resident_bytes", "Memory of the main process", value=resident_bytes())
+
+
+def fails(counts: Mapping[str, int]) -> bool:
+    """Whether a sink with these counts is failing now."""
+    return counts.get("outages", 0) > counts.get("recoveries", 0)
 
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:

@@ -7,14 +7,18 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
 
 from pipeline.sinks.base import Sink
-from pipeline.types import Frame, FrameResult, TrackSummary
+from pipeline.types import Frame, FrameResult, SidewalkError, TrackSummary
 
 log = logging.getLogger("sidewalk.sink")
 
 TRACKS_DEPTH = 10_000
-"""Ended tracks that may wait for a sink that hangs: some ten megabytes."""
+"""Ended tracks that may wait for a sink that hangs or fails: some ten megabytes."""
+NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 
 Item = tuple[Frame, FrameResult] | TrackSummary
 
@@ -23,9 +27,10 @@ class GuardedSink:
     """Runs a sink in a thread, so that neither its slowness nor its failure reaches the pipeline.
 
     make: makes the sink; called again after a failure. depth: frames that may wait (policy: drop_oldest; what is known
-    of a track comes only once, so that frames never push it out);
-    retry_seconds, retry_longest: pause after a first failure, and the most it doubles to while failures go on;
-    what comes in a pause is dropped and counted. counts: written frames, tracks, dropped, errors, recoveries.
+    of a track comes only once, so that frames never push it out). pictures: whether the sink looks at pictures, and
+    waiting frames must keep theirs. retry_seconds, retry_longest: pause after a first failure, and the most it doubles
+    to while failures go on; frames that come in a pause are dropped and counted, tracks wait for its end.
+    counts: written frames, tracks, dropped, errors, outages (errors in a row are one), recoveries.
     """
 
     def __init__(
@@ -36,6 +41,7 @@ class GuardedSink:
         counts: Counter[str],
         *,
         depth: int = 32,
+        pictures: bool = True,
         retry_seconds: float = 2.0,
         retry_longest: float = 30.0,
     ) -> None:
@@ -44,9 +50,11 @@ class GuardedSink:
         self._make = make
         self._counts = counts
         self._depth = depth
+        self._pictures = pictures
         self._retry_seconds = retry_seconds
         self._retry_longest = retry_longest
         self._failures = 0
+        self._failed_at: type | None = None
         self._retry_at = 0.0
         self._waiting: deque[Item] = deque()
         self._held = Counter[type]()
@@ -59,7 +67,7 @@ class GuardedSink:
         self._thread.start()
 
     def write(self, frame: Frame, result: FrameResult) -> None:
-        self._put((frame, result), self._depth)
+        self._put((frame if self._pictures else replace(frame, image=NO_PICTURE), result), self._depth)
 
     def end_track(self, summary: TrackSummary) -> None:
         self._put(summary, TRACKS_DEPTH)
@@ -74,6 +82,7 @@ class GuardedSink:
         with self._changed:
             self._closing = True
             self._completed = completed
+            self._retry_at = 0.0  # what waits gets one more try
             self._changed.notify()
 
     def join(self, seconds: float) -> bool:
@@ -105,12 +114,16 @@ class GuardedSink:
                 self._changed.wait_for(lambda: self._waiting or self._closing)
                 if not self._waiting:
                     break
+                pause = self._retry_at - time.monotonic() if self._failures else 0.0
+                if pause > 0 and isinstance(self._waiting[0], TrackSummary) and not self._closing:
+                    self._changed.wait(pause)
+                    continue
                 item = self._waiting.popleft()
                 self._held[type(item)] -= 1
-            if self._failures and time.monotonic() < self._retry_at:
+            if pause > 0:
                 self._counts["dropped"] += 1
-                continue
-            self._attempt(item)
+            else:
+                self._attempt(item)
         self._close_sink(self._completed)
 
     def _attempt(self, item: Item) -> None:
@@ -122,11 +135,14 @@ class GuardedSink:
             else:
                 self._sink.write(*item)
         except Exception as error:
-            self._counts["dropped"] += 1
+            if not self._keep(item, error):
+                self._counts["dropped"] += 1
+            self._failed_at = type(item)
             self._fail(error)
         else:
             self._counts["tracks" if isinstance(item, TrackSummary) else "written"] += 1
-            if self._failures:
+            # Many a sink does nothing with frames, or with tracks: that it did not fail says nothing.
+            if self._failures and type(item) is self._failed_at:
                 self._failures = 0
                 self._reported = ""
                 self._counts["recoveries"] += 1
@@ -135,10 +151,20 @@ class GuardedSink:
                     extra={"camera": self.camera, "event": "sink_recovered", "reason": self.name},
                 )
 
+    def _keep(self, item: Item, error: Exception) -> bool:
+        """Put a track that could not be written back in front; not where the track itself may be at fault."""
+        with self._changed:
+            if self._closing or not isinstance(item, TrackSummary) or not isinstance(error, (OSError, SidewalkError)):
+                return False
+            self._waiting.appendleft(item)
+            self._held[type(item)] += 1
+            return True
+
     def _fail(self, error: Exception) -> None:
         from pipeline.sources.url import redact
 
         self._counts["errors"] += 1
+        self._counts["outages"] += not self._failures
         pause = min(self._retry_seconds * 2 ** min(self._failures, 20), self._retry_longest)
         self._failures += 1
         self._retry_at = time.monotonic() + pause
@@ -146,7 +172,7 @@ class GuardedSink:
         # The same failure over and over is news once.
         log.log(
             logging.DEBUG if text == self._reported else logging.WARNING,
-            f"{text}; its data is dropped until it works again",
+            f"{text}; its frames are dropped until it works again, and ended tracks wait",
             extra={"camera": self.camera, "event": "sink_failed", "reason": self.name},
         )
         self._reported = text

@@ -24,7 +24,7 @@ class RotatingSink:
     def __init__(self, name: str, make: Callable[[Path, Frame | None], Sink], path: Path, seconds: float) -> None:
         self.name = name
         self._make = make
-        self._path = path
+        self._path = self._current = path
         self._seconds = seconds
         self._sink: Sink | None = None
         self._period: tuple[int, int] | None = None
@@ -40,15 +40,23 @@ class RotatingSink:
 
     def close(self, completed: bool = True) -> None:
         sink, self._sink = self._sink, None
-        if sink is not None:
+        if sink is None:
+            return
+        try:
             sink.close(completed)
+        finally:
+            # A full disk still takes names: each try would leave one.
+            left = partial(self._current)
+            if not completed and left.is_file() and left.stat().st_size == 0:
+                left.unlink()
 
     def _turn_to(self, moment: float, segment: int, frame: Frame | None) -> Sink:
         period = (int(moment // self._seconds), segment)
         if self._sink is None or period != self._period:
             self.close()
             self._period, self._segment = period, segment
-            self._sink = self._make(self._free_path(moment), frame)
+            self._current = self._free_path(moment)
+            self._sink = self._make(self._current, frame)
         return self._sink
 
     def _free_path(self, moment: float) -> Path:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import Counter
 from typing import Any
 
 import numpy as np
 
 from pipeline.sinks.guarded import GuardedSink
+from pipeline.telemetry import fails
 from pipeline.types import Frame, FrameResult, TrackSummary
 
 
@@ -100,6 +102,62 @@ def test_a_failing_sink_is_made_anew_after_a_pause_and_what_came_between_is_coun
     assert sinks[-1].frames[-1] == 39
     assert sinks[0].closed == [False]
     assert sinks[-1].closed == [True]
+
+
+def test_tracks_wait_for_the_end_of_a_pause_and_nothing_but_a_track_shows_that_it_is_over() -> None:
+    counts, broken, written = Counter[str](), threading.Event(), []
+    broken.set()
+
+    class Tracks(Sink):
+        def end_track(self, summary: TrackSummary) -> None:
+            if broken.is_set():
+                raise OSError(28, "No space left on device")
+            written.append(summary.track)
+
+    guard = GuardedSink("camera", "tracks", lambda: Tracks(lambda index: None), counts, retry_seconds=0.05)
+    for number in range(20):
+        guard.end_track(summary(number))
+        put(guard, number)
+        time.sleep(0.01)
+    assert counts["recoveries"] == 0
+    assert counts["errors"] >= 2
+    assert counts["outages"] == 1
+    assert fails(counts)
+    broken.clear()
+    guard.close()
+    assert written == list(range(20))
+    assert counts["tracks"] == 20
+    assert not fails(counts)
+
+
+def test_a_track_that_is_itself_at_fault_holds_nobody_up() -> None:
+    class Picky(Sink):
+        def end_track(self, summary: TrackSummary) -> None:
+            if summary.track == 1:
+                raise ValueError("not a number")
+            super().end_track(summary)
+
+    counts, sink = Counter[str](), Picky(lambda index: None)
+    guard = GuardedSink("camera", "tracks", lambda: sink, counts, retry_seconds=0.05)
+    for number in (1, 2, 3):
+        guard.end_track(summary(number))
+    time.sleep(0.2)
+    guard.close()
+    assert sink.tracks == [2, 3]
+    assert counts["dropped"] == 1
+
+
+def test_a_sink_that_needs_no_pictures_keeps_none_waiting() -> None:
+    go_on = threading.Event()
+    guard = GuardedSink("camera", "lines", lambda: Sink(lambda index: go_on.wait()), Counter(), pictures=False)
+    image = np.zeros((20, 20, 3), np.uint8)
+    kept = weakref.ref(image)
+    for index in range(3):
+        guard.write(Frame("camera", index, float(index), image), FrameResult("camera", index, float(index), ()))
+    del image
+    assert kept() is None
+    go_on.set()
+    guard.close()
 
 
 def test_a_hanging_sink_is_abandoned_at_the_end() -> None:

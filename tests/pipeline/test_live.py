@@ -48,3 +48,16 @@ def test_a_track_that_ends_while_its_camera_is_away_is_still_written(tmp_path: P
     [file] = tmp_path.iterdir()
     assert file.name == "tracks-20270115T080000Z.jsonl"
     assert file.read_text().count("\n") == 2
+
+
+def test_a_file_that_could_not_even_be_begun_is_not_left_behind(tmp_path: Path) -> None:
+    class Full(TrackLinesSink):
+        def end_track(self, summary: TrackSummary) -> None:
+            raise OSError(28, "No space left on device")
+
+    sink = RotatingSink("tracks", lambda path, _: Full(path), tmp_path / "tracks-STAMP.jsonl", 600.0)
+    with pytest.raises(OSError, match="No space"):
+        sink.end_track(TrackSummary("gate", 1, 1.0, 2.0, 50, {}, 0, None, None))
+    assert len(list(tmp_path.iterdir())) == 1
+    sink.close(completed=False)
+    assert list(tmp_path.iterdir()) == []

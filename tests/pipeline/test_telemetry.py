@@ -115,6 +115,15 @@ def test_health_is_degraded_by_a_camera_and_unhealthy_only_when_stuck() -> None:
             'sidewalk_stage_seconds_count{stage="detect"} 1.0',
         ):
             assert line in metrics
+        healths["yard"] = replace(healths["gate"], camera="yard")
+        assert json.loads(get("/healthz")[1])["status"] == "ok"
+        telemetry.sink("yard", "overlay")["outages"] += 1
+        assert json.loads(get("/healthz")[1])["status"] == "degraded"
+        assert json.loads(get("/healthz")[1])["failing_sinks"] == ["yard/overlay"]
+        assert 'sidewalk_sink_failing{camera="yard",sink="overlay"} 1.0' in get("/metrics")[1]
+        telemetry.sink("yard", "overlay")["recoveries"] += 1
+        assert json.loads(get("/healthz")[1])["status"] == "ok"
+        healths["yard"] = DOWN
         healths.pop("gate")
         assert get("/readyz")[0] == 503
         telemetry.last_tick -= 60
