@@ -55,6 +55,8 @@ class Lane:
     segment: int = 0
     frame: Frame | None = None
     last_time: float = float("-inf")
+    own_delay: Recent = field(default_factory=Recent)
+    """Delays of late, less what the network did."""
     offered: Recent = field(default_factory=Recent)
     """Usable frames the camera sent lately; seen: how many it had sent when last asked."""
     seen: int = 0

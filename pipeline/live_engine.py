@@ -195,6 +195,7 @@ class LiveEngine:
         delay = max(wall_clock() - frame.time, 0.0)
         lane.meter.delay.add(delay)
         lane.meter.recent.add(delay)
+        lane.own_delay.add(max(delay - frame.late, 0.0))
         lane.meter.processed += 1
         lane.meter.people = len(result.people)
         for sink in lane.sinks:
@@ -285,7 +286,7 @@ class LiveEngine:
                 lane.offered.add(sent - lane.seen)
                 lane.seen = sent
             offered = lane.offered.total_rate
-            delay = lane.meter.recent.quantile(0.95)
+            delay = lane.own_delay.quantile(0.95)
             if health.state is CameraState.LIVE and delay is not None and offered:
                 delays.append(delay)
                 shares.append(lane.meter.recent.rate / min(offered, ENOUGH_FPS))

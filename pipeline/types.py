@@ -47,6 +47,7 @@ class Frame:
     time: seconds; presentation time from the start of a recording, wall clock (epoch) of a live camera.
     pts, time_base: the source's own time stamp, exact, where it has one.
     segment: grows when a live camera comes back with another size, codec or rate.
+    late: seconds that a live camera's picture was under way for longer than its promptest ones.
     """
 
     camera: str
@@ -56,6 +57,7 @@ class Frame:
     pts: int | None = None
     time_base: Fraction | None = None
     segment: int = 0
+    late: float = 0.0
 
 
 class Label(NamedTuple):

@@ -69,7 +69,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """From the reader: a picture lies in the buffer. number: frames decoded in this connection before it."""
+    """From the reader: a picture lies in the buffer.
+
+    number: frames decoded in this connection before it; late: see `Frame`.
+    """
 
     number: int
     width: int
@@ -78,6 +81,7 @@ class Picture:
     pts: int | None
     time_base: Fraction | None
     codec: str
+    late: float
 
 
 @dataclass(frozen=True, slots=True)

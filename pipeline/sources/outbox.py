@@ -26,6 +26,7 @@ class Decoded:
     time: float
     frame: av.VideoFrame
     codec: str
+    late: float
 
 
 class Outbox:
@@ -89,5 +90,9 @@ class Outbox:
         self._picture.write(image)
         height, width = image.shape[:2]
         frame = decoded.frame
-        self.send(Picture(decoded.number, width, height, decoded.time, frame.pts, frame.time_base, decoded.codec))
+        self.send(
+            Picture(
+                decoded.number, width, height, decoded.time, frame.pts, frame.time_base, decoded.codec, decoded.late
+            )
+        )
         self._changed.notify()

@@ -52,6 +52,7 @@ class Reader:
         self._clock = CaptureClock()
         self._timed = True
         self._lossy_start = False
+        self._late = 0.0
 
     def serve(self) -> None:
         """Never returns: the process ends when the program hangs up."""
@@ -102,7 +103,7 @@ class Reader:
 
     def _session(self, order: Open) -> Failure:
         options = order.options
-        self._received = 0
+        self._received, self._late = 0, 0.0
         self._clock = CaptureClock(order.not_before)
         self._outbox.begin(order.connection, options)
         opened = False
@@ -162,7 +163,7 @@ class Reader:
                     self._outbox.dropped["rate"] += 1
                 else:
                     self._enter("delivering")
-                    self._outbox.put(Decoded(number, captured, frame, codec.name))
+                    self._outbox.put(Decoded(number, captured, frame, codec.name, self._late))
                     if not announced:
                         announced = True
                         self._beat()
@@ -193,6 +194,8 @@ class Reader:
             pts = _seconds(packet.pts, packet.time_base) if self._timed else None
             lag = self._clock.lag(pts, arrival)
             at_once = waited < AT_ONCE_SECONDS
+            # What had to be waited for is late by the network's fault; what lay there, perhaps by ours.
+            self._late = self._late if at_once else lag
             # What was read to find out about the stream comes at once, and where losses fell in it is not known.
             self._lossy_start = self._lossy_start and at_once
             if lag > IMPLAUSIBLE_LAG and not at_once:

@@ -277,6 +277,7 @@ class CameraSupervisor:
                 picture.pts,
                 picture.time_base,
                 segment,
+                picture.late,
             )
             self._health = replace(
                 self._health,

@@ -253,6 +253,23 @@ def test_only_frames_that_this_machine_could_have_had_tell_of_its_load(
     assert engine._shedder.level == level
 
 
+@pytest.mark.parametrize("late", [3.0, 0.0])
+def test_a_slow_network_is_no_load_of_this_machine(monkeypatch: pytest.MonkeyPatch, late: float) -> None:
+    class FarAway(Ticking):
+        """Its pictures are three seconds old when they come."""
+
+        def take(self) -> Frame | None:
+            frame = super().take()
+            return frame and replace(frame, time=frame.time - 3.0, late=late)
+
+    monkeypatch.setattr("pipeline.shedding.SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr("pipeline.shedding.TROUBLE_SECONDS", 0.0)
+    engine, _ = build([FarAway("far"), Ticking("near")], Box())
+    engine.run(2.0)
+    assert (engine._shedder.level == 0) == (late > 0)
+    assert engine.lanes[0].meter.delay.quantile(0.5) > 2.5
+
+
 def test_people_in_ignored_areas_are_not_tracked() -> None:
     left_half = IgnoredAreas([[(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]])
     engine, kept = build([Ticking("a"), Ticking("b")], Box(), areas={"a": left_half})
