@@ -12,7 +12,7 @@ from pipeline.attributes import AttributeState
 from pipeline.config import RecognitionConfig
 from pipeline.recognition import Reading, Request
 from pipeline.tracklets import TrackletBuffer
-from pipeline.types import Frame, FrameResult, Label, Person, TrackSummary
+from pipeline.types import Box, Frame, FrameResult, Label, Person, TrackSummary
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Presence:
     """When and how often somebody was seen, and read.
 
-    gone: whether the tracker has let go of them; also: numbers they bore until they were recognised.
+    gone: whether the tracker has let go of them; box: where they were last; also: numbers they bore until they were
+    recognised.
     """
 
     first_time: float
@@ -34,6 +35,7 @@ class Presence:
     readings: int = 0
     last_reading: float = float("-inf")
     gone: bool = False
+    box: Box = (0.0, 0.0, 0.0, 0.0)
     also: tuple[int, ...] = ()
 
 
@@ -71,6 +73,7 @@ class CameraPipeline:
         self._looks: dict[int, np.ndarray] = {}
         self._presences: dict[int, Presence] = {}
         self._visible: sv.Detections | None = None
+        self._found = np.zeros((0, 4), np.float32)
         self._ended: list[TrackSummary] = []
 
     def observe(self, frame: Frame, detections: sv.Detections) -> sv.Detections:
@@ -84,13 +87,15 @@ class CameraPipeline:
         height, width = frame.image.shape[:2]
         people.xyxy = inside(people.xyxy, width, height)
         self._visible = people
-        for track in _ids(people):
+        self._found = inside(detections.xyxy, width, height)
+        for track, box in zip(_ids(people), people.xyxy.tolist()):
             presence = self._presences.get(track)
             if presence is None:
                 presence = self._presences[track] = Presence(frame.time, frame.time)
             presence.last_time = frame.time
             presence.frames += 1
             presence.gone = False
+            presence.box = tuple(box)
         self._keep_looks(frame, people)
         over = [
             track
@@ -210,7 +215,11 @@ class CameraPipeline:
             scores = visible.confidence if visible.confidence is not None else np.ones(len(visible))
             for track, box, score in zip(_ids(visible), visible.xyxy.tolist(), scores.tolist()):
                 people.append(Person(track, tuple(box), score, self._labels(track, frame.time)))
-        return FrameResult(frame.camera, frame.index, frame.time, tuple(people))
+        return FrameResult(frame.camera, frame.index, frame.time, tuple(people), self._others(frame.time))
+
+    def _others(self, time: float) -> tuple[Box, ...]:
+        missed = [one.box for one in self._presences.values() if not one.gone and one.last_time < time]
+        return (*((x1, y1, x2, y2) for x1, y1, x2, y2 in self._found.tolist()), *missed)
 
     def ended(self) -> list[TrackSummary]:
         """People who ended since the last call."""

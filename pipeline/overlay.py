@@ -48,8 +48,8 @@ class Overlay:
     """Draws one camera's results; keeps traces and the places of labels from frame to frame.
 
     groups: attribute groups to show, None for those a person wants to read. labels: lines for a person,
-    instead of groups. trace: the way each came. blur: unknown faces (the top of each box) or whole people;
-    only people who have a track are blurred.
+    instead of groups. trace: the way each came. blur: faces (the top of each box) or whole people, also those who
+    have no number yet or were missed for a moment; whom the detector never finds stays as they are.
     """
 
     def __init__(
@@ -73,8 +73,9 @@ class Overlay:
         people = sorted(result.people, key=lambda person: person.track)
         detections = FrameResult(result.camera, result.index, result.time, tuple(people)).detections()
         style = self._style(scene.shape[0])
-        if self._blur != "none" and people:
-            scene = blur(scene, detections.xyxy, self._blur == "face")
+        if self._blur != "none" and (people or result.others):
+            boxes = np.array([*(person.box for person in people), *result.others], dtype=np.float32)
+            scene = blur(scene, boxes, self._blur == "face")
         if self._with_trace:
             scene = self._trace_annotator(style).annotate(scene, detections)
         if not people:

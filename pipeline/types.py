@@ -79,12 +79,17 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """Everything known about one frame once it has passed all stages."""
+    """Everything known about one frame once it has passed all stages.
+
+    others: where else somebody may be, to be made unrecognisable: whoever was found and has no number yet, and, where
+    they were last, those who are followed and were not found in this frame.
+    """
 
     camera: str
     index: int
     time: float
     people: tuple[Person, ...]
+    others: tuple[Box, ...] = ()
 
     def detections(self) -> sv.Detections:
         """The people as `supervision.Detections` with tracker_id, for annotators and zones."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.types import Image
+from pipeline.types import Image, SidewalkError
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -26,3 +26,22 @@ class Detector(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+PEOPLE = ("person", "pedestrian", "people")
+"""What models call them, the best name first."""
+
+
+def person_class(names: Mapping[int, str], model: str) -> int:
+    """The number of the class that means people; 0, as in COCO, for a model that names none.
+
+    names: of the model's classes; model: for the error. Raises SidewalkError where none of them means people.
+    """
+    if not names:
+        return 0
+    numbers = {str(name).lower(): int(number) for number, name in names.items()}
+    for name in PEOPLE:
+        if name in numbers:
+            return numbers[name]
+    shown = ", ".join(list(numbers)[:5]) + (", ..." if len(numbers) > 5 else "")
+    raise SidewalkError(f"{model}: knows no class 'person', only {shown}; use a detector of people")

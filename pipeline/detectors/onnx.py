@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from par_model.graph import Backend, Graph, Precision
-from pipeline.detectors.heads import Head, recognise
+from pipeline.detectors.base import person_class
+from pipeline.detectors.heads import YOLO, Head, recognise
 from pipeline.detectors.letterbox import Letterbox
 from pipeline.detectors.ultralytics import state_licence
 from pipeline.types import Image, SidewalkError
@@ -64,7 +65,9 @@ class OnnxDetector:
         self._fixed = (height, width) if height and width else None
         self._batched = batch is None and self._graph.device != "cpu"
         self._stride = int(self._graph.metadata.get("stride", 32))
-        self._person = _person_class(self._graph.metadata)
+        names = _class_names(self._graph.metadata)
+        self._person = person_class(names, self._path.name)
+        self._classes = len(names) or None
         self._by_shape: dict[tuple[int, int], Graph] = {}
         self._head = self._recognise_head()
 
@@ -136,6 +139,8 @@ class OnnxDetector:
     def _read(self, output: np.ndarray, box: Letterbox) -> sv.Detections:
         import supervision as sv
 
+        if self._head is YOLO and self._classes:
+            output = output[: 4 + self._classes]  # poses and masks follow the classes
         rows = self._head.decode(output, box.input, self._person, self._confidence)
         rows = rows[np.argsort(-rows[:, 4], kind="stable")[:CANDIDATES]]
         detections = sv.Detections(
@@ -146,11 +151,10 @@ class OnnxDetector:
         return detections.with_nms(self._iou) if self._head.needs_nms else detections
 
 
-def _person_class(metadata: dict[str, str]) -> int:
-    """Index of the class person among the names in the file; 0, as in COCO, where there are none."""
+def _class_names(metadata: dict[str, str]) -> dict[int, str]:
+    """The names of the classes as Ultralytics writes them into the file; empty where there are none."""
     try:
         names = ast.literal_eval(metadata.get("names", "{}"))
     except (ValueError, SyntaxError):
-        return 0
-    people = [index for index, name in names.items() if str(name).lower() in ("person", "pedestrian", "people")]
-    return int(people[0]) if people else 0
+        return {}
+    return dict(enumerate(names)) if isinstance(names, list) else dict(names)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.detectors.base import person_class
 from pipeline.resources import cache_dir
 from pipeline.types import Image, SidewalkError
 from pipeline.zoo import sha256
@@ -56,12 +57,11 @@ class UltralyticsDetector:
             raise SidewalkError(f"{path}: a TensorRT engine needs a GPU; use the .pt or .onnx file on a CPU")
         self.name = path.stem
         self.device = f"torch:{place}" if path.suffix == ".pt" else f"ultralytics:{place}"
-        names = {str(name).lower(): index for index, name in self._model.names.items()}
         self.image_size = image_size
         self._options = {
             "conf": confidence,
             "iou": iou,
-            "classes": [names.get("person", 0)],
+            "classes": [person_class(self._model.names, path.name)],
             "device": place,
             "verbose": False,
         }

@@ -11,7 +11,7 @@ from pipeline.attributes import AttributeState
 from pipeline.camera import CameraPipeline
 from pipeline.config import RecognitionConfig
 from pipeline.tracklets import TrackletBuffer
-from pipeline.types import Frame, TrackSummary
+from pipeline.types import Frame, FrameResult, TrackSummary
 from trackers import create_tracker
 from trackers.identities import Identities
 from trackers.reattach import Gallery
@@ -94,6 +94,29 @@ def test_whoever_leaves_after_one_look_is_due_once_and_whoever_stays_when_there_
     pipeline.claim([request])
     assert pipeline.due(1.2) == []
     assert pipeline.due(1.2, last=True) == []
+
+
+def test_a_frame_tells_of_those_without_a_number_and_of_those_missed_for_a_moment() -> None:
+    pipeline = camera()
+    image = np.zeros((240, 320, 3), np.uint8)
+    one, other = [20.0, 40.0, 60.0, 180.0], [200.0, 40.0, 240.0, 180.0]
+
+    def look(index: int, *boxes: list[float]) -> FrameResult:
+        frame = Frame("gate", index, index / RATE, image)
+        xyxy = np.array(boxes, dtype=np.float32).reshape(-1, 4)
+        pipeline.observe(frame, sv.Detections(xyxy=xyxy, confidence=np.full(len(boxes), 0.9, np.float32)))
+        return pipeline.result(frame)
+
+    look(0, one)
+    first = look(1, one, other)
+    assert len(first.people) == 1
+    assert tuple(other) in first.others
+    missed = look(2)
+    assert missed.people == ()
+    assert any(np.allclose(box, one, atol=3) for box in missed.others)
+    for index in range(3, 20):
+        gone = look(index)
+    assert gone.others == ()
 
 
 def test_boxes_end_where_the_picture_does() -> None:

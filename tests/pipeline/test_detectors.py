@@ -133,6 +133,57 @@ def test_an_int8_graph_with_a_fixed_input_is_letterboxed_into_it(shared: Path) -
     assert len(detector.detect([photograph("zidane.jpg")])[0]) == 2
 
 
+def yolo_graph(path: Path, names: str, extra: int = 0) -> Path:
+    """A YOLO of two classes, and `extra` outputs, that gives the same for every picture: one box of each class."""
+    onnx = pytest.importorskip("onnx")
+    size, cells = 64, 84
+    output = np.zeros((1, 6 + extra, cells), np.float32)
+    output[0, :4, 0], output[0, :4, 1] = (16, 16, 8, 16), (40, 40, 8, 16)
+    output[0, 4, 0] = output[0, 5, 1] = 0.9
+    output[0, 6:] = 30.0  # as the pixels of key points are
+    constant = onnx.numpy_helper.from_array(output, "boxes")
+    zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), "zero")
+    nodes = [
+        onnx.helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
+        onnx.helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        onnx.helper.make_node("Add", ["boxes", "nothing"], ["output0"]),
+    ]
+    kind = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        nodes,
+        "yolo",
+        [onnx.helper.make_tensor_value_info("images", kind, (1, 3, size, size))],
+        [onnx.helper.make_tensor_value_info("output0", kind, output.shape)],
+        [constant, zero],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    onnx.helper.set_model_props(model, {"names": names} if names else {})
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "extra", "left"),
+    [
+        ("", 0, 12),
+        ("{0: 'person', 1: 'car'}", 0, 12),
+        ("{0: 'car', 1: 'Pedestrian'}", 0, 36),
+        ("{0: 'person', 1: 'rider'}", 51, 12),
+    ],
+)
+def test_people_are_found_whatever_number_they_have_and_whatever_else_the_model_gives(
+    tmp_path: Path, names: str, extra: int, left: float
+) -> None:
+    detector = create_detector(yolo_graph(tmp_path / "custom.onnx", names, extra), device="cpu", confidence=0.25)
+    [found] = detector.detect([np.zeros((64, 64, 3), np.uint8)])
+    np.testing.assert_allclose(found.xyxy, [[left, left - 4, left + 8, left + 12]])
+
+
+def test_a_model_that_knows_no_people_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SidewalkError, match=r"custom\.onnx: knows no class 'person', only helmet, vest"):
+        create_detector(yolo_graph(tmp_path / "custom.onnx", "{0: 'helmet', 1: 'vest'}"), device="cpu")
+
+
 def test_a_nms_free_head_is_read_as_it_is() -> None:
     assert recognise((1, 300, 6), (480, 640)) is END_TO_END
     rows = np.array([[10, 20, 30, 80, 0.9, 0], [5, 5, 9, 9, 0.8, 2], [1, 1, 2, 2, 0.05, 0]], np.float32)

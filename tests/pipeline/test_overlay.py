@@ -105,6 +105,15 @@ def test_colours_belong_to_the_track_not_to_its_place_in_the_list() -> None:
     assert not np.array_equal(together[200, 50], together[200, 300])
 
 
+def test_whoever_has_no_number_is_made_unrecognisable_too() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (360, 480, 3), dtype=np.uint8)
+    box = (150.0, 100.0, 250.0, 300.0)
+    drawn = Overlay(blur="person").draw(image, FrameResult("door", 0, 0.0, (), others=(box,)))
+    assert drawn[105:295, 155:245].std() < 0.2 * image.std()
+    np.testing.assert_array_equal(drawn[:, 260:], image[:, 260:])
+    np.testing.assert_array_equal(Overlay().draw(image, FrameResult("door", 0, 0.0, (), others=(box,))), image)
+
+
 @pytest.mark.parametrize(("mode", "blurred"), [("face", 0.2), ("person", 1.0)])
 def test_faces_and_people_are_made_unrecognisable(mode: str, blurred: float) -> None:
     image = noise(400, 400)
