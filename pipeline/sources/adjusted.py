@@ -1,15 +1,23 @@
-"""A recording as its camera's settings want it: turned, thinned out, cut short."""
+"""Frames as they are wanted: with square pixels, turned, thinned out, cut short."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.sources.base import Source
 from pipeline.types import Frame, Image
 
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+ODD_PIXELS, ABSURD_PIXELS = math.log(1.02), math.log(4.0)
+"""Pixels that are hardly not square stay as they are, and so do those of which nonsense is stated."""
 CLOCK_TICK = 1e-3
 """Seconds by which rounded time stamps may come early."""
 
@@ -63,6 +71,18 @@ class AdjustedSource:
 
     def close(self) -> None:
         self._source.close()
+
+
+def picture(frame: VideoFrame, ratio: Fraction | None) -> Image:
+    """A decoded frame in BGR with square pixels, as players show it.
+
+    ratio: of a pixel's width to its height, as the stream states it; the short side of a pixel grows.
+    """
+    width, height = frame.width, frame.height
+    if ratio and ODD_PIXELS < abs(math.log(ratio)) < ABSURD_PIXELS:
+        width, height = (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
+    image: np.ndarray = frame.to_ndarray(format="bgr24", width=width, height=height)
+    return image
 
 
 def turned(image: Image, turns: int) -> Image:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from pipeline.sources.adjusted import picture, turned
 from pipeline.sources.clock import CaptureClock, wall_clock
 from pipeline.sources.container import video_stream
 from pipeline.sources.failures import explain
@@ -57,7 +56,7 @@ class VideoSource:
                 "check that the file is whole"
             )
         self._tick = max(1, round(1 / (self._rate() or FALLBACK_RATE) / self._base))
-        height, width = upright(self._first).shape[:2]
+        height, width = self._upright(self._first).shape[:2]
         self.info = SourceInfo(
             camera=camera,
             uri=uri,
@@ -82,7 +81,7 @@ class VideoSource:
                 camera=self._camera,
                 index=index,
                 time=clock.stamp(seconds, wall_clock()) if self.info.live else seconds,
-                image=upright(frame),
+                image=self._upright(frame),
                 pts=pts,
                 time_base=self._base,
             )
@@ -154,6 +153,10 @@ class VideoSource:
                 "what could be decoded was processed"
             )
 
+    def _upright(self, frame: VideoFrame) -> Image:
+        """The picture in BGR, with square pixels, turned as the recorder's display matrix says."""
+        return turned(picture(frame, self._stream.sample_aspect_ratio), -round(frame.rotation / 90) % 4)
+
     def _rate(self) -> Fraction | None:
         return self._stream.guessed_rate or self._stream.average_rate
 
@@ -161,10 +164,3 @@ class VideoSource:
         """Whether the frame rate is variable: the average then differs from the finest regular rate."""
         average, regular = self._stream.average_rate, self._stream.guessed_rate
         return bool(average and regular and abs(average - regular) > regular / 100)
-
-
-def upright(frame: VideoFrame) -> Image:
-    """The picture in BGR, turned as the recorder's display matrix says."""
-    image: np.ndarray = frame.to_ndarray(format="bgr24")
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass
+from fractions import Fraction
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from pipeline.sources.adjusted import turned
+from pipeline.sources.adjusted import picture, turned
 from pipeline.sources.handover import Picture, ReaderOptions, SharedPicture
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Decoded:
     frame: av.VideoFrame
     codec: str
     late: float
+    ratio: Fraction | None
+    """Of a pixel's width to its height."""
 
 
 class Outbox:
@@ -85,8 +88,7 @@ class Outbox:
             return
         decoded = self._waiting.popleft()
         self._served = self._wanted
-        image = decoded.frame.to_ndarray(format="bgr24")
-        image = turned(image, self._rotate // 90)
+        image = turned(picture(decoded.frame, decoded.ratio), self._rotate // 90)
         self._picture.write(image)
         height, width = image.shape[:2]
         frame = decoded.frame

@@ -163,7 +163,9 @@ class Reader:
                     self._outbox.dropped["rate"] += 1
                 else:
                     self._enter("delivering")
-                    self._outbox.put(Decoded(number, captured, frame, codec.name, self._late))
+                    self._outbox.put(
+                        Decoded(number, captured, frame, codec.name, self._late, stream.sample_aspect_ratio)
+                    )
                     if not announced:
                         announced = True
                         self._beat()

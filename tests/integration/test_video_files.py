@@ -31,6 +31,7 @@ def record(
     ticks: Sequence[int] | None = None,
     time_base: Fraction = Fraction(1, 1000),
     rotation: int = 0,
+    pixel: Fraction = Fraction(1),
     options: dict[str, str] | None = None,
 ) -> Path:
     """A clip of FRAMES pictures; ticks: their time stamps in time_base, None is 25 a second."""
@@ -42,6 +43,7 @@ def record(
         stream.codec_context.time_base = time_base
         if codec.startswith("libx26"):
             stream.options = {"preset": "ultrafast", "x265-params": "log-level=none"}
+        stream.codec_context.sample_aspect_ratio = pixel
         if rotation:
             stream.set_display_rotation(rotation)
         for number, tick in enumerate(ticks):
@@ -142,6 +144,17 @@ def test_a_phone_held_sideways_gives_upright_pictures(tmp_path: Path, rotation: 
     }
     red = {name for name, colour in corners.items() if colour[2] > 200 and colour[0] < 60}
     assert red == {corner}
+
+
+@pytest.mark.parametrize(
+    ("pixel", "size"),
+    [(Fraction(2), (320, 96)), (Fraction(1, 2), (160, 192)), (Fraction(101, 100), (160, 96)), (Fraction(9), (160, 96))],
+)
+def test_pixels_become_square(tmp_path: Path, pixel: Fraction, size: tuple[int, int]) -> None:
+    path = record(tmp_path / "clip.mp4", pixel=pixel)
+    frames, _ = read(path)
+    info = open_source(str(path)).info
+    assert (info.width, info.height) == size == frames[0].image.shape[1::-1]
 
 
 def test_a_raw_stream_without_time_stamps_gets_regular_ones(tmp_path: Path) -> None:
