@@ -14,6 +14,7 @@ from pipeline.config import CameraConfig, Config
 from pipeline.engine import Engine, Observer, RunReport
 from pipeline.ignore import IgnoredAreas
 from pipeline.record import write_records
+from pipeline.sources.url import is_rtsp
 from pipeline.tracklets import TrackletBuffer
 from pipeline.types import SidewalkError, SourceInfo
 
@@ -93,7 +94,7 @@ def run(
 
 def is_camera(url: str) -> bool:
     """Whether an address can only be a camera's; of http:// the open stream tells."""
-    return url.startswith(("rtsp://", "rtsps://", "webcam:"))
+    return is_rtsp(url) or url.startswith("webcam:")
 
 
 def open_recordings(config: Config, cameras: Sequence[CameraConfig]) -> list[Source]:

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 USUAL_RATE = 15.0
 """Frames a second assumed of a camera that states none."""
-
-
 PUBLISH_DEPTH = 2
 """Pictures that wait to be published: whoever watches wants the newest."""
 PICTURE_BYTES = 64_000_000

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.sources.failures import explain, failure
-from pipeline.sources.url import is_address, redact_address
+from pipeline.sources.url import is_address, is_rtsp, redact_address
 from pipeline.types import SidewalkError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def open_container(
         return _open_file(Path(url))
     microseconds = str(int(max(open_timeout, read_timeout) * 1e6))
     options = {"rw_timeout": microseconds}
-    if url.lower().startswith("rtsp"):
+    if is_rtsp(url):
         options = {"rtsp_transport": transport, "timeout": microseconds}
     started = time.monotonic()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from dataclasses import dataclass
@@ -86,5 +87,7 @@ def resolve(url: str) -> None:
     Raises socket.gaierror where it is unknown. May hang as long as the system's resolver does.
     """
     parts = urlsplit(url)
-    if parts.hostname:
-        socket.getaddrinfo(parts.hostname, parts.port or 554, type=socket.SOCK_STREAM)
+    # Where a password holds a `/`, `#` or `?`, the parts are not what they seem; FFmpeg's own error is told then.
+    with contextlib.suppress(ValueError):
+        if parts.hostname:
+            socket.getaddrinfo(parts.hostname, parts.port or 554, type=socket.SOCK_STREAM)

@@ -23,6 +23,7 @@ from pipeline.sources.damage import DamageLog, KeyFrameGate, watch_decoder_log
 from pipeline.sources.failures import Failure, explain, failure, resolve
 from pipeline.sources.handover import Beat, Counts, Failed, Open, Opened, ReaderOptions, SharedPicture, Want
 from pipeline.sources.outbox import Decoded, Outbox
+from pipeline.sources.url import is_rtsp
 
 if TYPE_CHECKING:
     import av
@@ -178,7 +179,7 @@ class Reader:
         A decoder that is behind gets key frames only.
         """
         # FFmpeg's parser gives an RTP picture out when the first bytes of the next one come.
-        held_back = options.url.startswith(("rtsp://", "rtsps://")) and stream.codec_context.name in ("h264", "hevc")
+        held_back = is_rtsp(options.url) and stream.codec_context.name in ("h264", "hevc")
         previous: float | None = None
         catching_up = False
         packets = container.demux(stream)
@@ -228,7 +229,7 @@ def open_stream(options: ReaderOptions) -> av.container.InputContainer:
         return open_webcam(int(options.url.removeprefix("webcam:")))
 
     settings = {"analyzeduration": "500000", "fpsprobesize": "0", "max_delay": "200000"}
-    if options.url.startswith(("rtsp://", "rtsps://")):
+    if is_rtsp(options.url):
         settings["rtsp_transport"] = options.transport
         # Sound would only keep a camera without pictures looking alive.
         settings["allowed_media_types"] = "video"

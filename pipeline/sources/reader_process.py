@@ -36,7 +36,11 @@ class ReaderProcess:
 
     def __init__(self) -> None:
         self.picture = SharedPicture()
-        ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+        try:
+            ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+        except OSError:
+            self.picture.close()
+            raise
         try:
             self._process = subprocess.Popen(
                 [

@@ -37,6 +37,11 @@ def is_address(source: str) -> bool:
     return source.lower().startswith(("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://"))
 
 
+def is_rtsp(source: str) -> bool:
+    """Whether a source is a camera that speaks RTSP."""
+    return source.lower().startswith(("rtsp://", "rtsps://"))
+
+
 def _redact_rest(rest: str) -> str:
     """Masks what may be secret of everything after `scheme://`."""
     _, at, tail = rest.rpartition("@")
