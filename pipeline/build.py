@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from pipeline.camera import CameraPipeline
 from pipeline.config import CameraConfig, Config
 from pipeline.engine import Engine, Observer, RunReport
-from pipeline.ignore import IgnoredAreas
+from pipeline.ignore import NOTHING_IGNORED, IgnoredAreas
 from pipeline.record import write_records
-from pipeline.sources.url import is_rtsp
+from pipeline.sources.url import is_rtsp, redact_address
 from pipeline.tracklets import TrackletBuffer
 from pipeline.types import SidewalkError, SourceInfo
 
@@ -71,7 +71,7 @@ def run(
         for folder in folders.values():
             prepare_output(folder, overwrite)
         models = load_models(config)
-        build = camera_factory(config, models.recognizer)
+        build = camera_factory(config, models.recognizer, {s.info.camera: c for s, c in zip(opened, cameras)})
         build(opened[0].info)  # fails on wrong settings while the earlier results are still there
         for folder in folders.values():
             remove_earlier(folder)
@@ -81,7 +81,6 @@ def run(
         cameras=build,
         recognizer=models.recognizer,
         sinks=lambda info: file_sinks(config, info, folders[info.camera]),
-        areas={source.info.camera: IgnoredAreas(camera.ignore) for source, camera in zip(opened, cameras)},
         observer=observer,
     )
     try:
@@ -128,12 +127,13 @@ def source_name(url: str) -> str:
     from urllib.parse import urlsplit
 
     if "://" in url:
-        # A password may hold, unescaped, the signs that divide an address; none of it may become a name.
-        scheme, _, rest = url.partition("://")
+        # A password may hold, unescaped, the signs that divide an address, and some recorders want it in the path;
+        # none of it may become a name.
+        scheme, _, rest = redact_address(url).partition("://")
         parts = urlsplit(f"{scheme}://{rest.rpartition('@')[2]}")
-        # Some recorders take the password as a part of the path.
-        plain = [part for part in parts.path.split("/") if part and "=" not in part]
-        return "-".join([parts.hostname or "camera", *plain])
+        host, *others = [parts.hostname or "", *parts.path.split("/")]
+        plain = [part for part in others if part and not set(part) & set("=*")]
+        return "-".join(["camera" if not host or set(host) & set("=*") else host, *plain])
     if url.startswith("webcam:"):
         return url.replace(":", "")
     path = Path(url)
@@ -203,8 +203,10 @@ def user_errors() -> Iterator[None]:
         raise SidewalkError(str(error)) from error
 
 
-def camera_factory(config: Config, recognizer: Recognizer | None) -> Callable[[SourceInfo], CameraPipeline]:
-    """A function that makes the whole state of one camera."""
+def camera_factory(
+    config: Config, recognizer: Recognizer | None, cameras: Mapping[str, CameraConfig] | None = None
+) -> Callable[[SourceInfo], CameraPipeline]:
+    """A function that makes the whole state of one camera. cameras: by name, what is said of each alone."""
     from pipeline.attributes import AttributeState
     from trackers import create_tracker
     from trackers.identities import Identities
@@ -233,6 +235,7 @@ def camera_factory(config: Config, recognizer: Recognizer | None) -> Callable[[S
             window,
             identities=identities if config.reattach.enabled else None,
             memory=config.reattach.seconds,
+            areas=IgnoredAreas(cameras[info.camera].ignore) if cameras else NOTHING_IGNORED,
         )
 
     return build

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.attributes import AttributeState
 from pipeline.config import RecognitionConfig
+from pipeline.ignore import NOTHING_IGNORED, IgnoredAreas
 from pipeline.recognition import Reading, Request
 from pipeline.tracklets import TrackletBuffer
 from pipeline.types import Box, Frame, FrameResult, Label, Person, TrackSummary
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from trackers.base import Tracker
     from trackers.identities import Identities
+
+
+LEFT_SECONDS = 0.8
+"""Out of view for longer, somebody has probably left. Less than trackers wait until they let go of them."""
 
 
 @dataclass(slots=True)
@@ -47,7 +52,8 @@ class CameraPipeline:
     the people who are over, `finish` those who are not. Nothing here is shared with another camera.
 
     Everything is kept under the id that people see: whoever comes back within `memory` seconds, and is
-    recognised by `identities`, goes on under the id they had, with what was known of them.
+    recognised by `identities`, goes on under the id they had, with what was known of them. Nobody is followed in
+    ignored `areas`.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class CameraPipeline:
         window: int = 6,
         identities: Callable[[], Identities] | None = None,
         memory: float = 0.0,
+        areas: IgnoredAreas = NOTHING_IGNORED,
     ) -> None:
         self.camera = camera
         self.tracker = tracker
@@ -68,6 +75,7 @@ class CameraPipeline:
         self.policy = policy
         self.window = window
         self.memory = memory if identities else 0.0
+        self.areas = areas
         self._make_identities = identities
         self._identities = identities() if identities else None
         self._looks: dict[int, np.ndarray] = {}
@@ -82,9 +90,9 @@ class CameraPipeline:
         detections: xyxy (N, 4) pixels and confidence (N,). Returns the visible people with tracker_id, the id
         to show, and the part of their boxes inside the picture.
         """
-        people = self.tracker.update(detections, frame.time, frame.image)
-        self._recognise_returning(frame.time, people)
         height, width = frame.image.shape[:2]
+        people = self.tracker.update(self.areas.filter(detections, width, height), frame.time, frame.image)
+        self._recognise_returning(frame.time, people)
         people.xyxy = inside(people.xyxy, width, height)
         self._visible = people
         self._found = inside(detections.xyxy, width, height)
@@ -159,7 +167,7 @@ class CameraPipeline:
         """Requests for the tracklets worth a reading at `time` in seconds.
 
         They are those in view that hold enough new, good crops; and whoever was never read, however little was seen
-        of them, once they have been out of view for an interval or, with `last`, because nothing more comes.
+        of them, once they have been out of view for a moment or, with `last`, because the recording ends.
         """
         if self.beliefs is None:
             return []
@@ -171,7 +179,7 @@ class CameraPipeline:
                 continue
             settled = presence.readings > 0 and self.beliefs.settled(track)
             wait = self.policy.settled_interval if settled else self.policy.interval
-            seldom = presence.readings == 0 and (last or time - presence.last_time > wait)
+            seldom = presence.readings == 0 and (last or time - presence.last_time > LEFT_SECONDS)
             enough = track in visible and tracklet.fresh >= self.policy.new_crops
             if not seldom and (not enough or time - presence.last_reading < wait):
                 continue

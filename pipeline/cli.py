@@ -58,7 +58,7 @@ def run(
     overwrite: Overwrite = False,
     publish: Annotated[str | None, typer.Option(help="Live: publish the overlay to this rtsp:// address.")] = None,
     duration: Annotated[
-        float | None, typer.Option(help="Stop after so many seconds; of recordings, seconds of video.")
+        float | None, typer.Option(help="Stop after so many seconds; each recording, after so many of its own.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")] = False,
 ) -> None:

@@ -132,7 +132,7 @@ class LiveConfig(Section):
     metrics_port: int | None = Field(None, ge=0, le=65535)
     """Port on localhost for /metrics, /healthz and /readyz; null is off."""
     duration: float | None = Field(None, gt=0)
-    """Seconds after which a run ends; of recordings, seconds of video."""
+    """Seconds after which a run ends; each recording, after so many of its own."""
 
 
 class Config(Section):

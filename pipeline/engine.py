@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.camera import CameraPipeline
 from pipeline.detectors.base import Detector
-from pipeline.ignore import EVERYWHERE, IgnoredAreas
 from pipeline.recognition import Request, SequenceModel, read
 from pipeline.signals import ending_on_signals
 from pipeline.sinks.base import Sink
@@ -58,7 +57,7 @@ class Engine:
     raised. Ctrl-C, SIGTERM and `stop` end it early, after a whole frame, with complete files.
 
     cameras: makes the state of a source's camera; sinks: makes its sinks; recognizer: None switches attributes
-    off; observer: called after each frame, for progress; areas: by camera, where nobody is looked for.
+    off; observer: called after each frame, for progress.
     """
 
     def __init__(
@@ -69,14 +68,12 @@ class Engine:
         recognizer: SequenceModel | None,
         sinks: Callable[[SourceInfo], Sequence[Sink]],
         observer: Observer | None = None,
-        areas: Mapping[str, IgnoredAreas] | None = None,
     ) -> None:
         self._sources = sources
         self._detector = detector
         self._cameras = cameras
         self._recognizer = recognizer
         self._sinks = sinks
-        self._areas = areas or {}
         self._observer = observer
         self._stopping = threading.Event()
         self.report = RunReport()
@@ -161,8 +158,6 @@ class Engine:
         for frame in frames:
             with report.times.measure("detect"):
                 [detections] = self._detector.detect([frame.image])
-            height, width = frame.image.shape[:2]
-            detections = self._areas.get(frame.camera, EVERYWHERE).filter(detections, width, height)
             yield frame, detections
 
 

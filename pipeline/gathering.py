@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipeline.camera import CameraPipeline
-from pipeline.ignore import IgnoredAreas
 from pipeline.sinks.guarded import GuardedSink
 from pipeline.sources.clock import wall_clock
 from pipeline.sources.supervisor import CameraState, Health
@@ -49,14 +48,13 @@ class Lane:
     source: LiveCamera
     pipeline: CameraPipeline
     meter: CameraMeter
-    areas: IgnoredAreas
     sinks: list[GuardedSink] = field(default_factory=list)
     info: SourceInfo | None = None
     segment: int = 0
     frame: Frame | None = None
     last_time: float = float("-inf")
     own_delay: Recent = field(default_factory=Recent)
-    """Delays of late, less what the network did."""
+    """Recent delays without the network's part."""
     offered: Recent = field(default_factory=Recent)
     """Usable frames the camera sent lately; seen: how many it had sent when last asked."""
     seen: int = 0

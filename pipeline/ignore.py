@@ -35,5 +35,4 @@ class IgnoredAreas:
         return cast("sv.Detections", detections[np.array(outside)])
 
 
-EVERYWHERE = IgnoredAreas(())
-"""Nothing is ignored."""
+NOTHING_IGNORED = IgnoredAreas(())

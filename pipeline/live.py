@@ -12,7 +12,6 @@ import numpy as np
 
 from pipeline.engine import CameraReport, Observer, RunReport
 from pipeline.gathering import Lane
-from pipeline.ignore import IgnoredAreas
 from pipeline.live_engine import LiveEngine
 from pipeline.signals import ending_on_signals
 from pipeline.sinks.guarded import GuardedSink
@@ -31,7 +30,9 @@ USUAL_RATE = 15.0
 PUBLISH_DEPTH = 2
 """Pictures that wait to be published: whoever watches wants the newest."""
 PICTURE_BYTES = 64_000_000
-"""What the pictures may take that wait to be written into one overlay."""
+"""What the pictures of a camera's first form may take that wait for its overlay's file."""
+FEWEST, MOST = 2, 32
+"""Pictures that may wait for it, whatever they take."""
 
 
 def run_live(
@@ -54,7 +55,7 @@ def run_live(
     from pipeline.live_table import live_table
     from pipeline.logs import live_logging
     from pipeline.record import write_records
-    from pipeline.sinks.output import remove_earlier, writing
+    from pipeline.sinks.output import prepare_output, remove_earlier
 
     started = time.time()
     taken: set[str] = set()
@@ -62,20 +63,13 @@ def run_live(
     supervisors = supervise(cameras, names, config.live)
     folders = output_folders(out, names)
     for folder in folders.values():
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        prepare_output(folder, overwrite=True)  # earlier files may stay, and go only once nothing can fail any more
     telemetry = Telemetry()
     console = Console(stderr=True)
     with contextlib.ExitStack() as stack:
         models = load_models(config)
         stack.callback(models.detector.close)
-        build = camera_factory(config, models.recognizer)
-        # Fails on wrong settings while the earlier results are still there.
-        build(SourceInfo(names[0], "", 0, 0, live=True))
-        if overwrite:
-            for folder in folders.values():
-                remove_earlier(folder)
-        stack.enter_context(live_logging(out / "events.jsonl", console))
+        build = camera_factory(config, models.recognizer, dict(zip(names, cameras)))
         _warm_up(models)
         engine = LiveEngine(
             supervisors,
@@ -85,7 +79,6 @@ def run_live(
             lambda info: live_sinks(config, info, folders[info.camera], telemetry, len(names) > 1),
             telemetry,
             policy=config.recognition,
-            areas={name: IgnoredAreas(camera.ignore) for name, camera in zip(names, cameras)},
             batch_window=config.live.batch_window_ms / 1000,
             max_delay=config.live.max_delay,
             observer=observer,
@@ -94,6 +87,10 @@ def run_live(
             server = HealthServer(config.live.metrics_port, telemetry, engine.healths)
             stack.callback(server.close)
             console.print(f"health and metrics on http://127.0.0.1:{server.port}/healthz", highlight=False)
+        if overwrite:
+            for folder in folders.values():
+                remove_earlier(folder)
+        stack.enter_context(live_logging(out / "events.jsonl", console))
         if console.is_terminal:
             stack.enter_context(live_table(telemetry, engine.healths, console))
         interrupted = stack.enter_context(ending_on_signals(engine.stop))
@@ -145,7 +142,7 @@ def live_sinks(
         draw = SharedDrawing(lambda frame, result: overlay.draw(frame.image, result))
     if config.overlay.enabled:
         crf, preset = config.overlay.crf, config.overlay.preset
-        depth = min(max(PICTURE_BYTES // (3 * info.width * info.height), PUBLISH_DEPTH), 32)
+        depth = min(max(PICTURE_BYTES // (3 * info.width * info.height), FEWEST), MOST)
         rotate("overlay", "overlay-STAMP.mp4", lambda path, _: SegmentSink(path, draw, rate, crf, preset), depth=depth)
     if publish:
         url = publish_address(publish, info.camera, several)

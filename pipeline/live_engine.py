@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ from pipeline.camera import CameraPipeline
 from pipeline.config import RecognitionConfig
 from pipeline.detectors.base import Detector
 from pipeline.gathering import ENOUGH_FPS, Gathering, Lane, LiveCamera
-from pipeline.ignore import EVERYWHERE, IgnoredAreas
 from pipeline.memory import give_back
 from pipeline.recognition import SequenceModel, affordable
 from pipeline.recognition_worker import RecognitionWorker
@@ -50,8 +49,8 @@ class LiveEngine:
     own thread and its readings join their tracks when they arrive. Sinks run in theirs. The tracker of a camera
     that fails starts afresh, alone; one, or a detector, that fails three times in a row ends the run with its error.
 
-    pipelines: makes a camera's state; sinks: makes its guarded sinks once its first frame is there; areas: by
-    camera, where nobody is looked for; observer: called after each frame.
+    pipelines: makes a camera's state; sinks: makes its guarded sinks once its first frame is there; observer: called
+    after each frame.
     """
 
     def __init__(
@@ -64,7 +63,6 @@ class LiveEngine:
         telemetry: Telemetry,
         *,
         policy: RecognitionConfig,
-        areas: Mapping[str, IgnoredAreas] | None = None,
         batch_window: float = 0.03,
         max_delay: float = 1.0,
         observer: Callable[[SourceInfo, FrameResult], None] | None = None,
@@ -88,7 +86,6 @@ class LiveEngine:
                 source,
                 pipelines(source.camera),
                 telemetry.camera(source.camera),
-                (areas or {}).get(source.camera, EVERYWHERE),
             )
             for source in sources
         ]
@@ -166,13 +163,12 @@ class LiveEngine:
         return found
 
     def _finish_frame(self, lane: Lane, frame: Frame, detections: sv.Detections) -> None:
-        height, width = frame.image.shape[:2]
         if lane.info is None or frame.segment != lane.segment:
             self._begin_segment(lane, frame)
         assert lane.info is not None
         try:
             with self._telemetry.measure("track"):
-                lane.pipeline.observe(frame, lane.areas.filter(detections, width, height))
+                lane.pipeline.observe(frame, detections)
             result = lane.pipeline.result(frame)
         except Exception as error:
             log.exception(

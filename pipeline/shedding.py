@@ -32,7 +32,7 @@ RECOGNITION_LEVELS = 2
 """Up to here relief costs no frames, so a low frame rate alone asks for it too."""
 SETTLE_SECONDS = 5.0
 TROUBLE_SECONDS = 1.0
-"""What passes within this time is no load: one late frame, a burst of lost packets."""
+"""What passes within this time is no load, such as a burst of lost packets."""
 RELIEF_SECONDS = 10.0
 LONGEST_RELIEF = 300.0
 
@@ -64,6 +64,7 @@ class LoadShedder:
         of a camera's frames, up to as many as are enough, that became results. None where there is nothing to tell.
         """
         if delay is None:
+            self._ill_since = None
             return False
         if self._changed is None:
             self._changed = now

@@ -81,8 +81,8 @@ class Person:
 class FrameResult:
     """Everything known about one frame once it has passed all stages.
 
-    others: where else somebody may be, to be made unrecognisable: whoever was found and has no number yet, and, where
-    they were last, those who are followed and were not found in this frame.
+    others: wherever else somebody may be, to be made unrecognisable: whatever the detector took for a person, followed
+    or not, and where those were last who are followed and were not found in this frame.
     """
 
     camera: str

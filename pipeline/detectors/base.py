@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,9 +38,9 @@ def person_class(names: Mapping[int, str], model: str) -> int:
 
     names: of the model's classes; model: for the error. Raises SidewalkError where none of them means people.
     """
-    if not names:
-        return 0
     numbers = {str(name).lower(): int(number) for number, name in names.items()}
+    if all(re.fullmatch(r"class\d+", name) for name in numbers):  # as Ultralytics calls them where it knows no better
+        return 0
     for name in PEOPLE:
         if name in numbers:
             return numbers[name]

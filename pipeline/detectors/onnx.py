@@ -157,4 +157,6 @@ def _class_names(metadata: dict[str, str]) -> dict[int, str]:
         names = ast.literal_eval(metadata.get("names", "{}"))
     except (ValueError, SyntaxError):
         return {}
-    return dict(enumerate(names)) if isinstance(names, list) else dict(names)
+    if isinstance(names, (list, tuple)):
+        return dict(enumerate(names))
+    return names if isinstance(names, dict) else {}

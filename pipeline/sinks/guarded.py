@@ -18,6 +18,8 @@ log = logging.getLogger("sidewalk.sink")
 
 TRACKS_DEPTH = 10_000
 """Ended tracks that may wait for a sink that hangs or fails: some ten megabytes."""
+OUTAGE = (OSError, SidewalkError)
+"""What a sink raises because of where it writes, and not of what it was given."""
 NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 
 Item = tuple[Frame, FrameResult] | TrackSummary
@@ -27,9 +29,10 @@ class GuardedSink:
     """Runs a sink in a thread, so that neither its slowness nor its failure reaches the pipeline.
 
     make: makes the sink; called again after a failure. depth: frames that may wait (policy: drop_oldest; what is known
-    of a track comes only once, so that frames never push it out). pictures: whether the sink looks at pictures, and
+    of a track comes only once, so frames never push it out). pictures: whether the sink looks at pictures, and
     waiting frames must keep theirs. retry_seconds, retry_longest: pause after a first failure, and the most it doubles
-    to while failures go on; frames that come in a pause are dropped and counted, tracks wait for its end.
+    to while failures go on; frames whose turn comes in a pause are dropped and counted; a track waits for its
+    end, and what comes after it too.
     counts: written frames, tracks, dropped, errors, outages (errors in a row are one), recoveries.
     """
 
@@ -154,7 +157,7 @@ class GuardedSink:
     def _keep(self, item: Item, error: Exception) -> bool:
         """Put a track that could not be written back in front; not where the track itself may be at fault."""
         with self._changed:
-            if self._closing or not isinstance(item, TrackSummary) or not isinstance(error, (OSError, SidewalkError)):
+            if self._closing or not isinstance(item, TrackSummary) or not isinstance(error, OUTAGE):
                 return False
             self._waiting.appendleft(item)
             self._held[type(item)] += 1
@@ -167,7 +170,9 @@ class GuardedSink:
         self._counts["outages"] += not self._failures
         pause = min(self._retry_seconds * 2 ** min(self._failures, 20), self._retry_longest)
         self._failures += 1
-        self._retry_at = time.monotonic() + pause
+        # What waits at the end is tried all the same, unless the disk or the server is away.
+        if not self._closing or isinstance(error, OUTAGE):
+            self._retry_at = time.monotonic() + pause
         text = redact(f"{self.name} failed: {type(error).__name__}: {error}")
         # The same failure over and over is news once.
         log.log(

@@ -41,6 +41,7 @@ class VideoSource:
         self._damaged = 0
         self._decoded = 0
         self._shift = self._restarts = 0
+        self._before: int | None = None
         try:
             self._stream = video_stream(container, self._name)
             self._base = self._stream.time_base or Fraction(1, 90000)
@@ -72,20 +73,23 @@ class VideoSource:
         clock = CaptureClock()
         start: int | None = None
         last: int | None = None
-        for index, frame in enumerate(self._from_first()):
-            pts = self._repaired(frame.pts, last)
-            start = pts if start is None else start
-            last = pts
-            seconds = float((pts - start) * self._base)
-            yield Frame(
-                camera=self._camera,
-                index=index,
-                time=clock.stamp(seconds, wall_clock()) if self.info.live else seconds,
-                image=self._upright(frame),
-                pts=pts,
-                time_base=self._base,
-            )
-        self._report(start, last)
+        try:
+            for index, frame in enumerate(self._from_first()):
+                pts = self._repaired(frame.pts, last)
+                start = pts if start is None else start
+                last = pts
+                seconds = float((pts - start) * self._base)
+                yield Frame(
+                    camera=self._camera,
+                    index=index,
+                    time=clock.stamp(seconds, wall_clock()) if self.info.live else seconds,
+                    image=self._upright(frame),
+                    pts=pts,
+                    time_base=self._base,
+                )
+            self._report_length(start, last)
+        finally:
+            self._report_damage()
 
     def close(self) -> None:
         self._container.close()
@@ -106,9 +110,14 @@ class VideoSource:
             return pts or 0
         if pts is None:
             return last + self._tick
-        if pts + self._shift < last - RESTART_SECONDS / self._base:
-            self._shift = last + self._tick - pts
+        second = RESTART_SECONDS / self._base
+        if pts + self._shift < last - second:
+            self._before, self._shift = self._shift, last + self._tick - pts
             self._restarts += 1
+        elif self._before is not None and 0 < pts + self._before - last <= second:
+            # Only one stamp was astray: the others go on where they were.
+            self._shift, self._before = self._before, None
+            self._restarts -= 1
         return max(pts + self._shift, last + 1)
 
     def _decode(self) -> Iterator[VideoFrame]:
@@ -136,12 +145,14 @@ class VideoSource:
                     self._decoded += 1
                     yield frame
 
-    def _report(self, start: int | None, last: int | None) -> None:
-        """Says what was lost. start, last: time stamps of the first and the last frame."""
+    def _report_damage(self) -> None:
         if self._damaged:
             self.warnings.append(f"{self._name}: {self._damaged} damaged frames were skipped")
         if self._restarts:
             self.warnings.append(f"{self._name}: its time stamps begin anew {self._restarts} times; times go on evenly")
+
+    def _report_length(self, start: int | None, last: int | None) -> None:
+        """Says whether the end is missing. start, last: time stamps of the first and the last frame."""
         expected, duration = self.info.frames, self._stream.duration
         if start is None or last is None or not expected or not duration:
             return

@@ -197,8 +197,9 @@ class Reader:
             pts = _seconds(packet.pts, packet.time_base) if self._timed else None
             lag = self._clock.lag(pts, arrival)
             at_once = waited < AT_ONCE_SECONDS
-            # What had to be waited for is late by the network's fault; what lay there, perhaps by ours.
-            self._late = self._late if at_once else lag
+            # What had to be waited for is late by the network's fault; what lay there, perhaps by ours, and not by
+            # more of the network's than it is late at all.
+            self._late = min(self._late, lag) if at_once else lag
             # What was read to find out about the stream comes at once, and where losses fell in it is not known.
             self._lossy_start = self._lossy_start and at_once
             if lag > IMPLAUSIBLE_LAG and not at_once:

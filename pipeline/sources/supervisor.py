@@ -60,7 +60,11 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """A camera at one moment. since: epoch seconds of the last change of state; dropped: frames by reason."""
+    """A camera at one moment.
+
+    since: epoch seconds of the last change of state; of a camera that is away, since it was lost. dropped: frames by
+    reason.
+    """
 
     camera: str
     state: CameraState

@@ -11,6 +11,7 @@ _KEY = r"(?:[\w-]*(?:pas|pwd|token|secret|auth|key|sig)[\w-]*|user\w*|usr|login\
 _SECRET = re.compile(
     rf"(?P<key>[?&;]{_KEY}|(?P<path>[/_]{_KEY}))(?(path)(?:(?!_[a-z]+=)[^&;#])*|[^&;#]*)", re.IGNORECASE
 )
+_VALUE = re.compile(r"^(?:(?!_[a-z]+=)[^&;#])*", re.IGNORECASE)
 MASK = "***"
 
 
@@ -44,6 +45,9 @@ def is_rtsp(source: str) -> bool:
 
 def _redact_rest(rest: str) -> str:
     """Masks what may be secret of everything after `scheme://`."""
-    _, at, tail = rest.rpartition("@")
-    rest = f"{MASK}@{tail}" if at else rest
+    head, at, tail = rest.rpartition("@")
+    if at:
+        # The sign may stand in a secret of the path or the query, which then goes on behind it.
+        torn = any(match.end() == len(head) for match in _SECRET.finditer(head))
+        rest = f"{MASK}@" + (_VALUE.sub(MASK, tail, count=1) if torn else tail)
     return _SECRET.sub(lambda match: match["key"] + MASK, rest)

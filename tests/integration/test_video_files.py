@@ -109,6 +109,17 @@ def test_a_rate_of_thousand_and_one_stays_a_fraction(tmp_path: Path) -> None:
     assert frames[-1].time == float((FRAMES - 1) * base)
 
 
+def test_one_stray_time_stamp_costs_nothing_but_its_own_time(tmp_path: Path) -> None:
+    source = open_source(str(record(tmp_path / "clip.mkv")))
+    stamps = [5000, 5040, 0, 5120, 5160]
+    repaired, last = [], None
+    for stamp in stamps:
+        last = source._repaired(stamp, last)  # type: ignore[attr-defined]
+        repaired.append(last)
+    assert repaired == [5000, 5040, 5080, 5120, 5160]
+    assert source._restarts == 0  # type: ignore[attr-defined]
+
+
 def test_recordings_strung_together_go_on_evenly(tmp_path: Path) -> None:
     part = record(tmp_path / "part.ts", ticks=[40 * number for number in range(50)])
     whole = tmp_path / "whole.ts"

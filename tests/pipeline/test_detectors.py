@@ -166,6 +166,8 @@ def yolo_graph(path: Path, names: str, extra: int = 0) -> Path:
     ("names", "extra", "left"),
     [
         ("", 0, 12),
+        ("{0: 'class0', 1: 'class1'}", 0, 12),
+        ("['car', 'person']", 0, 36),
         ("{0: 'person', 1: 'car'}", 0, 12),
         ("{0: 'car', 1: 'Pedestrian'}", 0, 36),
         ("{0: 'person', 1: 'rider'}", 51, 12),

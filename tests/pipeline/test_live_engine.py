@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ import supervision as sv
 
 from pipeline.camera import CameraPipeline
 from pipeline.config import RecognitionConfig
-from pipeline.ignore import IgnoredAreas
+from pipeline.ignore import NOTHING_IGNORED, IgnoredAreas
 from pipeline.live_engine import LiveEngine
 from pipeline.recognition import Request
 from pipeline.recognition_worker import RecognitionWorker
@@ -133,7 +133,9 @@ class Kept:
         pass
 
 
-def build(cameras: list[Ticking], detector: Any, **options: Any) -> tuple[LiveEngine, dict[str, Kept]]:
+def build(
+    cameras: list[Ticking], detector: Any, areas: Mapping[str, IgnoredAreas] = {}, **options: Any
+) -> tuple[LiveEngine, dict[str, Kept]]:
     from trackers import create_tracker
 
     policy = RecognitionConfig()
@@ -143,7 +145,8 @@ def build(cameras: list[Ticking], detector: Any, **options: Any) -> tuple[LiveEn
         return [GuardedSink(info.camera, "kept", lambda: kept[info.camera], Counter())]
 
     def pipeline(name: str) -> CameraPipeline:
-        return CameraPipeline(name, create_tracker("bytetrack"), TrackletBuffer(), None, policy)
+        ignored = areas.get(name, NOTHING_IGNORED)
+        return CameraPipeline(name, create_tracker("bytetrack"), TrackletBuffer(), None, policy, areas=ignored)
 
     engine = LiveEngine(cameras, detector, pipeline, None, sinks, Telemetry(), policy=policy, **options)
     return engine, kept
@@ -247,7 +250,7 @@ def test_only_frames_that_this_machine_could_have_had_tell_of_its_load(
             return replace(health, received=10 * health.received, dropped={reason: 9 * health.received})
 
     monkeypatch.setattr("pipeline.shedding.SETTLE_SECONDS", 0.2)
-    monkeypatch.setattr("pipeline.shedding.TROUBLE_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.shedding.TROUBLE_SECONDS", 0.1)
     engine, _ = build([Thinned("camera", period=0.4)], Box())
     engine.run(3.0)
     assert engine._shedder.level == level
@@ -275,6 +278,7 @@ def test_people_in_ignored_areas_are_not_tracked() -> None:
     engine, kept = build([Ticking("a"), Ticking("b")], Box(), areas={"a": left_half})
     engine.run(0.8)
     assert not any(result.people for result in kept["a"].results)
+    assert all(result.others for result in kept["a"].results)  # to be made unrecognisable all the same
     assert any(result.people for result in kept["b"].results)
 
 

@@ -60,5 +60,14 @@ def test_a_moment_of_trouble_is_no_load() -> None:
         assert shedder.level == 0
 
 
+def test_trouble_before_an_outage_is_not_added_to_trouble_after_it() -> None:
+    shedder = LoadShedder(1.0)
+    run(shedder, 30, delay=0.2)
+    shedder.update(30.0, 3.0, 1.0)
+    shedder.update(31.0, None, None)
+    shedder.update(90.0, 3.0, 1.0)
+    assert shedder.level == 0
+
+
 def test_nothing_is_decided_without_frames() -> None:
     assert not LoadShedder(1.0).update(100.0, None, None)

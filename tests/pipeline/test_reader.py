@@ -1,0 +1,53 @@
+"""What a reader makes of packets: whose fault it is that they are late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from pipeline.sources.damage import DamageLog
+from pipeline.sources.handover import ReaderOptions
+from pipeline.sources.reader import Reader
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The reader's clock, to be set."""
+    clock = [1000.0]
+    monkeypatch.setattr("pipeline.sources.reader.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("pipeline.sources.reader.wall_clock", lambda epoch: clock[0])
+    return clock
+
+
+def lateness(now: list[float], waits: Sequence[float], work: float = 0.0) -> list[float]:
+    """How late the reader takes packets of a tenth of a second to be that it waits for, and works on, for so long."""
+    reader = Reader(cast(Any, None), cast(Any, None), DamageLog())
+    options = ReaderOptions("http://camera/", "tcp", "every_frame", 1.0, 1.0, 5.0, 0, None, 0.0)
+    stream = SimpleNamespace(codec_context=SimpleNamespace(name="mjpeg"))
+
+    def demux(_: object) -> Iterator[Any]:
+        for number, wait in enumerate(waits):
+            now[0] += wait
+            yield SimpleNamespace(size=1, pts=number, time_base=Fraction(1, 10), is_keyframe=True)
+
+    late = []
+    for packet, _, _ in reader._packets(cast(Any, SimpleNamespace(demux=demux)), cast(Any, stream), options):
+        reader._clock.stamp(packet.pts / 10, now[0])
+        late.append(reader._late)
+        now[0] += work
+    return late
+
+
+def test_what_was_waited_for_is_late_by_the_networks_fault_and_what_came_with_it_no_more_than_it_is(
+    now: list[float],
+) -> None:
+    found = lateness(now, [0.1, 0.1, 0.7, 0.0, 0.0, 0.0, 0.0])
+    assert found == pytest.approx([0.0, 0.0, 0.6, 0.5, 0.4, 0.3, 0.2], abs=0.02)
+
+
+def test_a_backlog_of_our_own_is_not_the_networks(now: list[float]) -> None:
+    assert lateness(now, [0.0] * 8, work=0.3) == [0.0] * 8
