@@ -27,6 +27,7 @@ COLUMNS: dict[Protocol, tuple[str, ...]] = {
 class Predictions:
     """probabilities: (N, A), those of a one-of group summing to 1; labels: (N, A) of 0, 1 and 2 (unknown).
 
+    columns: (N, A), each attribute's probability by itself, as the public code cuts it.
     crops: for each row one BGR picture, to show; schema: without priors where the probabilities hold without them.
     """
 
@@ -35,6 +36,7 @@ class Predictions:
     probabilities: np.ndarray
     labels: np.ndarray
     crops: list[np.ndarray]
+    columns: np.ndarray
 
 
 def predict(
@@ -71,9 +73,9 @@ def predict(
     shares = np.concatenate(
         [schema.shares(probabilities, group)[:, -len(group.attributes) :] for group in schema.groups], axis=1
     )
-    columns = tracklets.schema.columns(schema)
-    labels = tracklets.labels[kept][:, columns]
-    return Predictions(schema, [tracklets.tracklets[place].key for place in kept], shares, labels, crops)
+    labels = tracklets.labels[kept][:, tracklets.schema.columns(schema)]
+    keys = [tracklets.tracklets[place].key for place in kept]
+    return Predictions(schema, keys, shares, labels, crops, probabilities)
 
 
 def _decode(key: str, pictures: Sequence[Any], problems: Problems) -> list[np.ndarray]:
@@ -115,7 +117,7 @@ def evaluate(
     """
     schema = predictions.schema
     chosen = decisions(predictions).astype(np.float64)
-    values = predictions.probabilities if fixed_threshold is not None else chosen
+    values = predictions.columns if fixed_threshold is not None else chosen
     cut = 0.5 if fixed_threshold is None else fixed_threshold
     groups: dict[str, dict[str, Any]] = {}
     attributes: dict[str, dict[str, float]] = {}

@@ -170,6 +170,12 @@ class Stage(Settings):
             raise ValueError("loss.parts needs learns: backbone and augment without independent_frames")
         return self
 
+    @model_validator(mode="after")
+    def _kept_features_stay_true(self) -> Stage:
+        if self.cached_features and (self.learns != "side" or self.augment is not None or self.short_windows):
+            raise ValueError("cached_features needs learns: side, augment: null and no short_windows")
+        return self
+
 
 class Calibration(Settings):
     """How temperatures, offsets, thresholds and priors are fitted on the validation tracklets once training is over.

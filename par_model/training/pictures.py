@@ -149,7 +149,7 @@ def _decode(part: Sequence[Tracklet], preprocessing: Preprocessing, problems: Pr
     pictures, size = table.shape[1], (table.shape[3], table.shape[4])
     resizer = CropBatch(size, preprocessing, 1)
     for row, tracklet in zip(table, part):
-        previous = np.zeros((3, *size), dtype=np.uint8)
+        previous: np.ndarray | None = None
         indices = even_indices(len(tracklet.pictures), pictures)
         for place, index in enumerate(indices):
             if place and index == indices[place - 1]:
@@ -157,7 +157,9 @@ def _decode(part: Sequence[Tracklet], preprocessing: Preprocessing, problems: Pr
                 continue
             try:
                 image = resizer.fill([tracklet.pictures[index].decode()])[0]
+                if previous is None:
+                    row[:place] = image[..., ::-1].transpose(2, 0, 1)
                 previous = image[..., ::-1].transpose(2, 0, 1).copy()
             except (DatasetError, OSError) as error:
                 problems.add("unreadable picture", f"{tracklet.key}: {error}")
-            row[place] = previous
+            row[place] = 0 if previous is None else previous

@@ -20,6 +20,9 @@ from par_model.training.setup import build_model, cache_folder, choose_device, r
 from par_model.training.stage import Bench, StageRun
 from par_model.training.state import Progress, read_state, write_state
 
+ANYTIME = {"out", "cache", "device", "threads", "save_every", "compile", "half", "calibration"}
+"""Settings that a run may be continued with others of."""
+
 
 def train(run: Run, *, report: Report | None = None) -> Path:
     """Train, calibrate and write `<out>/best.safetensors`, whose path is returned.
@@ -27,8 +30,8 @@ def train(run: Run, *, report: Report | None = None) -> Path:
     report: what is told of it, to the terminal and into `out` by default.
 
     Everything random follows from the seed, the stage and the step. The state is written every `save_every`
-    seconds; a run started again with the same `out` goes on from there, to the same weights. Raises
-    ConfigError, DatasetError or CheckpointError in one line.
+    seconds; a run started again with the same `out` goes on from there, to the same weights, unless it was told
+    anything else that decides them. Raises ConfigError, DatasetError or CheckpointError in one line.
     """
     if run.threads:
         torch.set_num_threads(run.threads)
@@ -36,17 +39,19 @@ def train(run: Run, *, report: Report | None = None) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     bench = set_up(run, report or Report(out))
     state = out / "state.pt"
-    found = read_state(state)
+    settings = run.model_dump(mode="json", exclude=ANYTIME)
+    write = partial(write_state, state, settings=settings)
+    found = read_state(state, settings)
     progress, parts = found if found else (Progress(), {})
     if "model" in parts:
         bench.model.load_state_dict(parts["model"])
     bench.report.resume(progress.rows)
     while progress.stage < len(run.stages):
         stage = StageRun(bench, progress, parts)
-        stage.run(partial(write_state, state))
+        stage.run(write)
         parts = {}
         progress = Progress(stage=progress.stage + 1, rows=progress.rows)
-        write_state(state, progress, model=bench.model.state_dict())
+        write(progress, model=bench.model.state_dict())
     return finish(bench, progress, out / "best.safetensors")
 
 

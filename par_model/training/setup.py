@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from par_model.checkpoint import load, misfit
 from par_model.config import ModelConfig
-from par_model.datasets import TrackletSet, open_dataset
+from par_model.datasets import DatasetError, TrackletSet, open_dataset
+from par_model.errors import CheckpointError
 from par_model.loading import checkpoint_path
 from par_model.model import VTFPAR, build
 from par_model.schema import Schema
@@ -33,7 +34,15 @@ def read_splits(data: Data, schema: Schema) -> Splits:
     """Open training and validation data; raises DatasetError where one is missing or empty."""
     train = _read(data, schema, data.train, data.train_split, data.limit)
     validation = _read(data, schema, data.validation, data.validation_split, data.validation_limit)
+    both = _pictures(train) & _pictures(validation)
+    if both:
+        path, _ = min(both, key=str)
+        raise DatasetError(f"{path} is in training and validation; give data.validation people of its own")
     return Splits(train, validation, positive_ratio(train.labels))
+
+
+def _pictures(found: TrackletSet) -> set[tuple[Path, int]]:
+    return {(picture.path, picture.offset) for tracklet in found.tracklets for picture in tracklet.pictures}
 
 
 def positive_ratio(labels: np.ndarray) -> Tensor:
@@ -69,17 +78,7 @@ def build_model(run: Run, schema: Schema, ratio: Tensor) -> VTFPAR:
             raise ConfigError(f"model.start: {settings.start} has other groups or sentences than {run.attributes!r}")
         model.schema = schema.calibrated(model.schema.calibration)
         return model
-    sizes = dict(settings.sizes)
-    for name in ("image_size", "taps", "targets"):
-        if isinstance(sizes.get(name), list):
-            sizes[name] = tuple(sizes[name])
-    unknown = set(sizes) - set(ModelConfig.__dataclass_fields__)
-    if unknown:
-        raise ConfigError(
-            f"model.sizes has no {sorted(unknown)[0]!r}; there are {', '.join(ModelConfig.__dataclass_fields__)}"
-        )
-    sizes["attributes"] = len(schema.words)
-    config = ModelConfig.compact(**sizes) if settings.preset == "compact" else ModelConfig(**sizes)
+    config = _sizes(settings, schema)
     torch.manual_seed(run.seed)
     if settings.clip is None:
         if settings.text != "hashed":
@@ -95,6 +94,18 @@ def build_model(run: Run, schema: Schema, ratio: Tensor) -> VTFPAR:
             model.backbone.load_state_dict(tower)
         return model
     return _on_clip(settings, config, schema)
+
+
+def _sizes(settings: Model, schema: Schema) -> ModelConfig:
+    preset = (ModelConfig.compact() if settings.preset == "compact" else ModelConfig()).as_dict()
+    own = {"attributes": len(schema.words), "text": settings.text.replace("_", " ").replace("hashed", "hashed prompts")}
+    changes = {**settings.sizes, **own}
+    if isinstance(changes.get("preprocessing"), dict):
+        changes["preprocessing"] = preset["preprocessing"] | changes["preprocessing"]
+    try:
+        return ModelConfig.from_dict(preset | changes)
+    except CheckpointError as error:
+        raise ConfigError(f"model.sizes: {error}") from error
 
 
 def _meaning(schema: Schema) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import torch
 from torch import nn
+
+from par_model.training.config import ConfigError
 
 
 @dataclass
@@ -25,18 +28,40 @@ class Progress:
 
 
 def write_state(path: Path, progress: Progress, **parts: Any) -> None:
-    """parts: state dictionaries of model, averaged weights and optimizer."""
+    """parts: settings of the run, state dictionaries of model, averaged weights and optimizer."""
     partial = path.with_suffix(".partial")
     torch.save({"progress": asdict(progress), **parts}, partial)
     partial.replace(path)
 
 
-def read_state(path: Path) -> tuple[Progress, dict[str, Any]] | None:
-    """The state a run left, None where it left none."""
+def read_state(path: Path, settings: Mapping[str, Any]) -> tuple[Progress, dict[str, Any]] | None:
+    """The state a run left, None where it left none.
+
+    settings: of the run that wants to go on. Raises ConfigError where it was left by one of others.
+    """
     if not path.is_file():
         return None
     content = torch.load(path, map_location="cpu", weights_only=True)
+    key = difference(content.pop("settings", settings), settings)
+    if key is not None:
+        raise ConfigError(f"{path.parent} holds a run with another {key}; give another out, or remove {path}")
     return Progress(**content.pop("progress")), content
+
+
+def difference(one: Any, other: Any, place: str = "") -> str | None:
+    """The first place, as `stages.0.rate`, at which two trees of plain values differ; None where they do not."""
+    if isinstance(one, (Mapping, list)) and type(one) is type(other):
+        keys = range(max(len(one), len(other))) if isinstance(one, list) else dict.fromkeys([*one, *other])
+        for key in keys:
+            within = f"{place}.{key}".lstrip(".")
+            try:
+                found = difference(one[key], other[key], within)
+            except (KeyError, IndexError):
+                return within
+            if found is not None:
+                return found
+        return None
+    return None if one == other else place
 
 
 class Average:

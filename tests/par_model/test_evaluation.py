@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ import pytest
 from par_model.datasets import UNKNOWN
 from par_model.evaluation import Predictions, calibration_error, confusion, decisions, evaluate, reliability
 from par_model.evaluation_report import write_report
+from par_model.metrics import pooled_scores
 from par_model.schema import Calibration, Schema, load_schema
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +25,7 @@ MARS = load_schema("mars")
 
 def predictions(schema: Schema, probabilities: np.ndarray, labels: np.ndarray) -> Predictions:
     crops = [np.full((64, 32, 3), 10 * i % 255, dtype=np.uint8) for i in range(len(labels))]
-    return Predictions(schema, [str(i) for i in range(len(labels))], probabilities, labels, crops)
+    return Predictions(schema, [str(i) for i in range(len(labels))], probabilities, labels, crops, probabilities)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,24 @@ def test_the_argmax_and_instance_protocols_give_the_published_numbers(
     names = ("mean_accuracy", "accuracy", "precision", "recall", "f1")
     rows = [[row[name] for name in names] for row in instance]
     assert np.allclose(rows, golden["metric_old_groups_mars"], atol=1e-5)
+
+
+def test_a_fixed_threshold_cuts_every_attribute_by_itself_as_the_public_code_does() -> None:
+    logits = np.full((1, len(MARS.words)), -4.0)
+    columns = MARS.slices["top color"]
+    logits[0, columns.start : columns.start + 3] = 1.0, 0.8, 0.7
+    alone = 1 / (1 + np.exp(-logits))
+    shares = np.concatenate([MARS.shares(alone, group)[:, -len(group.attributes) :] for group in MARS.groups], axis=1)
+    labels = np.zeros_like(logits, dtype=np.int8)
+    labels[0, columns.start : columns.start + 2] = 1
+    given = replace(predictions(MARS, shares, labels), columns=alone)
+    expected = pooled_scores(labels[:, columns], alone[:, columns], (0, columns.stop - columns.start), 0.45)[0]
+    found = evaluate(given, "pooled", 0.45)["groups"]["top color"]
+    assert [found[name] for name in ("accuracy", "precision", "recall", "f1")] == pytest.approx(
+        list(expected), abs=1e-5
+    )
+    assert found["recall"] == 1.0
+    assert found["precision"] == pytest.approx(2 / 3, abs=1e-5)
 
 
 def test_stored_thresholds_decide_and_the_zone_between_them_is_unanswered() -> None:

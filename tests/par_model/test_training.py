@@ -8,6 +8,7 @@ import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from par_model import load, save
+from par_model.config import ModelConfig
 from par_model.datasets import DatasetError, Picture, TrackletSet, open_dataset
 from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, decode_maps, encode_maps
 from par_model.loading import checkpoint_path
@@ -174,6 +176,73 @@ def test_cached_taps_of_the_frozen_tower_train_like_computing_them(people: Path,
         model = load(train(run, report=Report(tmp_path / name, quiet=True)))
         logs.append(model.metadata["training"]["log"][0]["loss"])  # type: ignore[index]
     assert logs[0] == pytest.approx(logs[1], rel=5e-3), "half precision on disk is all that differs"
+
+
+@pytest.mark.parametrize("preset", ["compact", "paper"])
+def test_sizes_are_those_of_the_preset_but_for_what_is_given(people: Path, tmp_path: Path, preset: str) -> None:
+    sizes = {**TINY, "preprocessing": {"fit": "letterbox"}}
+    run = tiny_run(people, tmp_path, model={"preset": preset, "sizes": sizes})
+    config = build_model(run, MARS, torch.full((43,), 0.5)).config
+    usual = (ModelConfig.compact() if preset == "compact" else ModelConfig()).preprocessing
+    assert config.preprocessing == replace(usual, fit="letterbox")
+    assert config.image_size == tuple(TINY["image_size"])
+    assert config.text == "hashed prompts"
+    for wrong in ({"width": "192"}, {"withd": 64}, {"preprocessing": {"fit": "squash"}}):
+        with pytest.raises(ConfigError, match=r"model\.sizes: "):
+            build_model(tiny_run(people, tmp_path, model={"sizes": {**TINY, **wrong}}), MARS, torch.full((43,), 0.5))
+
+
+def test_the_papers_stage_trains_a_small_model(people: Path, tmp_path: Path) -> None:
+    paper = load_run(ROOT / "configs" / "training" / "paper.yaml")
+    stage = paper.stages[0].model_copy(update={"epochs": 1})
+    sizes = {**TINY, "preprocessing": paper.model.sizes["preprocessing"]}
+    run = tiny_run(people, tmp_path, model={"preset": "paper", "sizes": sizes})
+    path = train(run.model_copy(update={"stages": [stage]}), report=Report(tmp_path, quiet=True))
+    assert load(path).config.preprocessing.fit == "letterbox"
+
+
+def test_a_run_goes_on_with_what_it_was_begun_with_or_not_at_all(people: Path, tmp_path: Path) -> None:
+    run = tiny_run(people, tmp_path)
+    train(run, report=Report(tmp_path, quiet=True))
+    stages = [run.stages[0].model_dump(), {**run.stages[1].model_dump(), "epochs": 3}]
+    for key, changes in (("stages.1.epochs", {"stages": stages}), ("seed", {"seed": 1})):
+        with pytest.raises(ConfigError, match=f"another {key}; give another out"):
+            train(tiny_run(people, tmp_path, **changes), report=Report(tmp_path, quiet=True))
+    refitted = train(tiny_run(people, tmp_path, calibration={"least": 0.6}), report=Report(tmp_path, quiet=True))
+    assert (load(refitted).schema["hat"].below + load(refitted).schema["hat"].above) / 2 >= 0.6
+
+
+def test_kept_taps_are_those_of_the_layers_that_are_asked_for(people: Path, tmp_path: Path) -> None:
+    stage = {"name": "side", "learns": "side", "epochs": 1, "batch": 16, "augment": None, "cached_features": True}
+    cache = tmp_path / "cache"
+    for taps in ([0, 1], [0, 2]):
+        sizes = {**TINY, "taps": taps, "targets": [0, 1]}
+        run = tiny_run(people, tmp_path / str(taps), stages=[stage], model={"sizes": sizes}, cache=str(cache))
+        train(run, report=Report(tmp_path / str(taps), quiet=True))
+    assert len(list(cache.glob("taps-*.npy"))) == 4, "training and validation, twice"
+
+
+@pytest.mark.parametrize("wrong", [{"augment": {}}, {"learns": "all"}, {"short_windows": 0.5}])
+def test_kept_taps_go_with_nothing_that_changes_them(people: Path, tmp_path: Path, wrong: dict[str, Any]) -> None:
+    stage = {"name": "s", "learns": "side", "epochs": 1, "augment": None, "cached_features": True, **wrong}
+    with pytest.raises(ValueError, match="cached_features needs"):
+        tiny_run(people, tmp_path, stages=[stage])
+
+
+def test_nobody_is_judged_by_pictures_learnt_from(people: Path, tmp_path: Path) -> None:
+    data = {"train": str(people / "train"), "validation": str(people / "train"), "pictures": 3}
+    with pytest.raises(DatasetError, match="is in training and validation"):
+        train(tiny_run(people, tmp_path, data=data), report=Report(tmp_path, quiet=True))
+
+
+def test_a_full_disk_is_said_before_anything_is_written(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    run = tiny_run(people, tmp_path, cache=str(tmp_path / "cache"))
+    with pytest.raises(DatasetError, match=r"the cache needs .* set cache to a folder on another disk"):
+        train(run, report=Report(tmp_path, quiet=True))
+    assert not list((tmp_path / "cache").glob("*.partial"))
 
 
 def test_every_configuration_that_ships_can_be_read() -> None:
