@@ -98,7 +98,8 @@ def demo(
     from pipeline.config import load_config
     from pipeline.demo import run_demo
 
-    run_demo(out, load_config(config, overrides or []), photographs, overwrite or out == DEMO_OUT)
+    if run_demo(out, load_config(config, overrides or []), photographs, overwrite or out == DEMO_OUT):
+        raise typer.Exit(130)
 
 
 @app.command()
@@ -146,6 +147,9 @@ def models_pull(name: Annotated[str, typer.Argument(help="A name from `sidewalk 
 def main() -> None:
     """Entry point: errors the user can mend are one line and exit code 2."""
     debug = "--debug" in sys.argv
+    # It may stand anywhere; typer wants it before the command.
+    program, *arguments = [argument for argument in sys.argv if argument != "--debug"]
+    sys.argv = [program, *(["--debug"] if debug else []), *arguments]
     try:
         code = app(standalone_mode=False)
         # Python looks through everything torch has loaded for garbage before it ends: seconds on a busy machine.
@@ -170,7 +174,8 @@ def main() -> None:
 def _fail(message: str, code: int) -> None:
     from pipeline.sources.url import redact
 
-    print(f"sidewalk: {redact(' '.join(message.split()))}", file=sys.stderr)
+    if message:
+        print(f"sidewalk: {redact(' '.join(message.split()))}", file=sys.stderr)
     raise SystemExit(code)
 
 

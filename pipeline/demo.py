@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from pipeline.config import Config
+from pipeline.config import Config, OutputConfig
 from pipeline.types import Image, Label, Person, SidewalkError
 
 STREET = Path(__file__).resolve().parent / "assets"
@@ -44,27 +44,31 @@ SHOTS = (
 )
 
 
-def run_demo(out: Path, config: Config, photographs: bool = False, overwrite: bool = False) -> None:
+def run_demo(out: Path, config: Config, photographs: bool = False, overwrite: bool = False) -> bool:
     """Run everything on a clip that ships, and say where the results are and what they hold.
 
     The clip is a generated street whose truth is known, so that the result is scored; or, with `photographs`,
-    real people in pictures of the ultralytics package, panned and zoomed.
+    real people in pictures of the ultralytics package, panned and zoomed. Returns whether it was interrupted.
     """
     from pipeline.build import run
     from pipeline.progress import RunProgress
 
     console = Console()
+    config = config.model_copy(update={"output": OutputConfig()})  # what it tells is read from the files
     out.mkdir(parents=True, exist_ok=True)
     clip = photograph_clip(out / "clip.mp4") if photographs else STREET / "street.mp4"
     with RunProgress() as progress:
         report = run(config, [str(clip)], out, overwrite=overwrite, observer=progress.advance)
     progress.summarise(report, out)
-    console.print(f"\nThe annotated video is {out / 'overlay.mp4'}; the people it shows:")
+    if config.overlay.enabled:
+        console.print(f"\nThe annotated video is {out / 'overlay.mp4'}.")
+    console.print("The people it shows:")
     for line in (out / "tracks.jsonl").read_text(encoding="utf-8").splitlines():
         console.print("  " + describe_track(json.loads(line)), soft_wrap=True, highlight=False)
     console.print(f"Every frame's people are in {out / 'frames.jsonl'}, one line a frame.")
     if not photographs and config.recognition.enabled and not report.interrupted:
         _print_scores(console, out)
+    return report.interrupted
 
 
 def _print_scores(console: Console, out: Path) -> None:

@@ -60,9 +60,13 @@ def _devices() -> Finding:
 
 
 def _runtimes() -> Iterator[Finding]:
-    import onnxruntime
+    try:
+        import onnxruntime
 
-    yield Finding("onnxruntime", "ok", ", ".join(onnxruntime.get_available_providers()))
+        yield Finding("onnxruntime", "ok", ", ".join(onnxruntime.get_available_providers()))
+    except (ImportError, AttributeError, OSError) as error:
+        remedy = "pip uninstall onnxruntime onnxruntime-gpu, then install one of them"
+        yield Finding("onnxruntime", "problem", f"broken ({error}); {remedy}")
     both = [name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)]
     if len(both) == 2:
         yield Finding(

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trackers import create_tracker
-from trackers.evaluation import follow, score_all, switches
+from trackers.evaluation import follow, score_all, switches, trackeval_metrics
 from trackers.mot import FRAME, LEFT, TOP, Sequence, read_mot, read_sequences, write_mot
 
 COLUMNS = ("HOTA", "DetA", "AssA", "LocA", "MOTA", "IDF1", "IDSW", "FP", "FN", "ms")
@@ -34,9 +34,14 @@ def main(
 ) -> None:
     """Print a table of scores for each clip and for all together."""
     try:
+        trackeval_metrics()  # before the trackers take their time
         if result is not None:
+            given = {"--det": det, "--option": option, "--drop": drop != "0", "--shake": shake, "--pictures": pictures}
+            useless = [name for name, value in given.items() if value]
+            if useless:
+                raise ValueError(f"{useless[0]} is for running a tracker; --result scores a file as it is")
             truth_file = gt / "gt" / "gt.txt" if gt.is_dir() else gt
-            clips = {result.parent.name: (read_mot(truth_file), read_mot(result))}
+            clips = {result.resolve().parent.name: (read_mot(truth_file), read_mot(result))}
             cost: dict[str, float] = {}
         else:
             options = parsed(option or [])

@@ -33,6 +33,8 @@ def export_onnx(
     pictures = [picture for path in found[:512] if (picture := cv2.imread(str(path))) is not None]
     failed = False
     try:
+        if crops and not pictures:
+            raise ValueError(f"{crops}: no pictures there")
         model = load(checkpoint)
         for precision in precisions:
             place = folder if precision == "fp32" else folder / precision

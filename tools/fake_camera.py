@@ -110,6 +110,7 @@ class Feed(threading.Thread):
         self.options = options
         self.size: tuple[int, int] = options.size
         self.appsrc: Any = None
+        self.media: Any = None
         self.loss_element: Any = None
         self.loss = options.loss
         self.stalled = False
@@ -175,7 +176,9 @@ class Feed(threading.Thread):
             self.pictures.set_state(self.gst.State.NULL)
             self.pictures = self._open_pictures()
             sink = self.pictures.get_by_name("out")
-        raise SystemExit(f"{self.options.source}: cannot be decoded")
+        # Raised in a thread, an exception would end the pictures and not the server.
+        print(f"{self.options.source}: cannot be decoded", file=sys.stderr, flush=True)
+        os._exit(1)
 
     def run(self) -> None:
         period = 1.0 / self.options.fps
@@ -285,6 +288,7 @@ class FakeCamera:
 
     def _configure(self, _factory: Any, media: Any, feed: Feed) -> None:
         element = media.get_element()
+        feed.media = media
         appsrc = element.get_by_name("pictures")
         feed.watch_payloader(element.get_by_name("pay"))
         feed.loss_element = element.get_by_name("pay0")
@@ -345,14 +349,9 @@ class FakeCamera:
 
     def _kick(self, feed: Feed) -> None:
         def choose(_server: Any, client: Any) -> Any:
-            paths = [
-                media.get_media().get_element() is not None and feed.camera
-                for session in client.session_filter(None)
-                for media in session.filter(None)
-            ]
-            return (
-                self.rtsp.RTSPFilterResult.REMOVE if paths or len(self.feeds) == 1 else self.rtsp.RTSPFilterResult.KEEP
-            )
+            watched = [media.get_media() for session in client.session_filter(None) for media in session.filter(None)]
+            ours = feed.media in watched or len(self.feeds) == 1
+            return self.rtsp.RTSPFilterResult.REMOVE if ours else self.rtsp.RTSPFilterResult.KEEP
 
         self.server.client_filter(choose)
 
@@ -395,9 +394,15 @@ def serve_silence(port: int, duration: float | None) -> None:
                 continue
 
 
+def source(text: str) -> str:
+    if text != "pattern" and not os.path.isfile(text):
+        raise argparse.ArgumentTypeError(f"{text}: no such file")
+    return text
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", default="pattern", help="a video file, or `pattern`")
+    parser.add_argument("--source", type=source, default="pattern", help="a video file, or `pattern`")
     parser.add_argument("--size", type=parse_size, default=(640, 360), help="picture size, 640x360")
     parser.add_argument("--fps", type=int, default=10)
     parser.add_argument("--codec", choices=("h264", "h265"), default="h264")

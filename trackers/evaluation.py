@@ -30,9 +30,11 @@ def score(truth: Boxes, result: Boxes) -> dict[str, float]:
 
 
 def score_all(clips: Mapping[str, tuple[Boxes, Boxes]]) -> dict[str, dict[str, float]]:
-    """Scores as in `score` of each clip (truth, result) by name, and of all together under `pooled`."""
-    from trackeval.metrics import CLEAR, HOTA, Identity
+    """Scores as in `score` of each clip (truth, result) by name, and of all together under `pooled`.
 
+    Raises ValueError where TrackEval is not installed.
+    """
+    CLEAR, HOTA, Identity = trackeval_metrics()
     metrics = [HOTA(), CLEAR({"PRINT_CONFIG": False}), Identity({"PRINT_CONFIG": False})]
     raw: dict[str, list[dict[str, Any]]] = {}
     for name, (truth, result) in clips.items():
@@ -44,6 +46,17 @@ def score_all(clips: Mapping[str, tuple[Boxes, Boxes]]) -> dict[str, dict[str, f
     ]
     scores["pooled"] = _summary(*pooled)
     return scores
+
+
+def trackeval_metrics() -> tuple[Any, Any, Any]:
+    """TrackEval's CLEAR, HOTA and Identity; raises ValueError where it is not installed."""
+    try:
+        from trackeval.metrics import CLEAR, HOTA, Identity
+    except ImportError as error:
+        raise ValueError(
+            "tracking is scored by TrackEval, which is not installed; pip install 'sidewalk[eval]'"
+        ) from error
+    return CLEAR, HOTA, Identity
 
 
 def _summary(hota: dict[str, Any], clear: dict[str, Any], identity: dict[str, Any]) -> dict[str, float]:

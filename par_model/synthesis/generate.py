@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from par_model.synthesis.bodies import load_bodies
@@ -64,8 +66,8 @@ def generate_tracklets(
     elif missing:
         # Each worker opens its own OpenGL context, which does not survive a fork.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context, initializer=_open, initargs=(job,)) as pool:
-            for _ in pool.map(_work, missing):
+        with ProcessPoolExecutor(processes, mp_context=context, initializer=end_with_parent) as pool:
+            for _ in pool.map(partial(_work, job), missing):
                 done += shard_size
                 report(done, shards * shard_size)
     return [shard_path(out, seed, number) for number in range(shards)]
@@ -99,16 +101,10 @@ def end_with_parent() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-_worker: tuple[Job, TrackletGenerator] | None = None
+_kept_generator = functools.cache(_generator)
+"""A worker's, opened with its first shard: what fails in a pool's initializer is not told to whoever waits."""
 
 
-def _open(job: Job) -> None:
-    global _worker
-    end_with_parent()
-    _worker = job, _generator(job)
-
-
-def _work(number: int) -> int:
-    assert _worker is not None
-    _shard(*_worker, number, lambda made: None)
+def _work(job: Job, number: int) -> int:
+    _shard(job, _kept_generator(job), number, lambda made: None)
     return number

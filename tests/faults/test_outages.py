@@ -44,6 +44,17 @@ def test_an_unplugged_camera_resumes_and_the_others_lose_nothing(fake_camera: An
     assert longest_gap(other.arrivals[5:]) < 1.0
 
 
+def test_a_camera_that_drops_its_clients_disturbs_no_other(fake_camera: Any, live_run: Any) -> None:
+    camera = fake_camera("--cameras", "2")
+    with live_run({"dropped": camera.url("cam0"), "steady": camera.url("cam1")}) as run:
+        run.wait_live("dropped", "steady")
+        time.sleep(1.0)
+        camera.command("kick cam0")
+        run.wait(lambda: run.engine.healths()["dropped"].reconnects == 1, 10.0, "it is connected anew")
+        assert run.engine.healths()["steady"].reconnects == 0
+        assert run.state("steady") == "live"
+
+
 def test_a_camera_gone_for_good_is_reported_and_the_others_go_on(fake_camera: Any, live_run: Any) -> None:
     gone, steady = fake_camera(), fake_camera("--codec", "h265")
     with live_run({"gone": gone.url(), "steady": steady.url()}) as run:

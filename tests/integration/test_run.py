@@ -145,6 +145,17 @@ def test_the_settings_of_a_camera_hold_for_its_recording(
     assert ((boxes[:, 0] + boxes[:, 2]) / 2 >= 320).all()
 
 
+def test_the_demo_names_only_files_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ("overlay.enabled=false", "output.tracks=false", "output.mot=false", "live.duration=1")
+    changes = [part for setting in settings for part in ("--set", setting)]
+    assert sidewalk(monkeypatch, "demo", "--out", tmp_path, *changes) == 0
+    shown = capsys.readouterr().out
+    assert "overlay.mp4" not in shown
+    assert "person 1: " in shown
+
+
 def test_several_sources_get_a_folder_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("gate", "hall"):
         (tmp_path / name).mkdir()

@@ -232,9 +232,10 @@ def test_the_card_counts_every_word(shards: list[Path]) -> None:
     assert (shards[0].parent / "contact.png").stat().st_size > 1000
 
 
-def test_absent_assets_are_named_in_one_line(assets: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_absent_assets_are_named_in_one_line(assets: Path, tmp_path: Path, processes: int) -> None:
     with pytest.raises(ValueError, match=r"no \.mhclo file; pass --assets") as caught:
-        generate_tracklets(tmp_path / "out", 1, 0, tmp_path)
+        generate_tracklets(tmp_path / "out", 1, 0, tmp_path, processes=processes)
     assert "\n" not in str(caught.value)
 
 

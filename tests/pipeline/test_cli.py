@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+from pipeline.cli import main
+
 HEAVY = ("torch", "ultralytics", "onnxruntime", "openvino", "supervision", "cv2", "av", "scipy", "matplotlib")
 
 
@@ -24,3 +28,24 @@ def test_importing_the_trackers_loads_nothing_heavy() -> None:
 
 def test_importing_the_model_package_does_not_load_ultralytics() -> None:
     assert "ultralytics" not in imported_by("import par_model, pipeline, pipeline.build, pipeline.engine")
+
+
+def test_debug_may_stand_anywhere_and_shows_the_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> bool:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("pipeline.doctor.examine", fail)
+    monkeypatch.setattr(sys, "argv", ["sidewalk", "doctor", "--debug"])
+    with pytest.raises(RuntimeError, match="broken"):
+        main()
+
+
+def test_no_command_shows_the_help_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["sidewalk"])
+    with pytest.raises(SystemExit):
+        main()
+    shown = capsys.readouterr()
+    assert "run" in shown.out + shown.err
+    assert "sidewalk: " not in shown.err

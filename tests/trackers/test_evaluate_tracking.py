@@ -38,6 +38,7 @@ def test_a_folder_gives_a_table_and_json_and_result_files(shared: Path, tmp_path
     ("arguments", "message"),
     [
         (("--tracker", "bytetrak"), "bytetrack"),
+        (("--result", "mot.txt", "--drop", "half"), "--drop is for running a tracker"),
         (("--only", "MOT99*"), "no clip matches"),
         (("--drop", "2"), "--drop is 2"),
         (("--drop", "most"), "--drop is most"),
