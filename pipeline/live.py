@@ -29,10 +29,10 @@ USUAL_RATE = 15.0
 """Frames a second assumed of a camera that states none."""
 PUBLISH_DEPTH = 2
 """Pictures that wait to be published: whoever watches wants the newest."""
-PICTURE_BYTES = 64_000_000
-"""What the pictures of a camera's first form may take that wait for its overlay's file."""
-FEWEST, MOST = 2, 32
-"""Pictures that may wait for it, whatever they take."""
+OVERLAY_BYTES = 64_000_000
+"""What the pictures that wait for the overlay's file may take, at the camera's first size."""
+OVERLAY_DEPTH = 2, 32
+"""Fewest and most pictures that may wait for it."""
 
 
 def run_live(
@@ -142,7 +142,7 @@ def live_sinks(
         draw = SharedDrawing(lambda frame, result: overlay.draw(frame.image, result))
     if config.overlay.enabled:
         crf, preset = config.overlay.crf, config.overlay.preset
-        depth = min(max(PICTURE_BYTES // (3 * info.width * info.height), FEWEST), MOST)
+        depth = int(np.clip(OVERLAY_BYTES // (3 * info.width * info.height), *OVERLAY_DEPTH))
         rotate("overlay", "overlay-STAMP.mp4", lambda path, _: SegmentSink(path, draw, rate, crf, preset), depth=depth)
     if publish:
         url = publish_address(publish, info.camera, several)

@@ -64,7 +64,7 @@ class LoadShedder:
         of a camera's frames, up to as many as are enough, that became results. None where there is nothing to tell.
         """
         if delay is None:
-            self._ill_since = None
+            self._ill_since = self._well_since = None
             return False
         if self._changed is None:
             self._changed = now

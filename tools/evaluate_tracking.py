@@ -36,7 +36,15 @@ def main(
     try:
         trackeval_metrics()  # before the trackers take their time
         if result is not None:
-            given = {"--det": det, "--option": option, "--drop": drop != "0", "--shake": shake, "--pictures": pictures}
+            given = {
+                "--tracker": tracker != "sidewalk",
+                "--only": only != "*",
+                "--det": det,
+                "--option": option,
+                "--drop": drop != "0",
+                "--shake": shake,
+                "--pictures": pictures,
+            }
             useless = [name for name, value in given.items() if value]
             if useless:
                 raise ValueError(f"{useless[0]} is for running a tracker; --result scores a file as it is")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from par_model.synthesis.bodies import load_bodies
@@ -101,7 +100,7 @@ def end_with_parent() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-_kept_generator = functools.cache(_generator)
+_kept_generator = cache(_generator)
 """A worker's, opened with its first shard: what fails in a pool's initializer is not told to whoever waits."""
 
 

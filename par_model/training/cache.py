@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import shutil
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,8 +25,8 @@ def cached_array(
         with FileLock(f"{path}.lock"):
             if not path.is_file():
                 partial = path.with_suffix(".partial")
-                _reserve(partial, math.prod(shape) * np.dtype(dtype).itemsize)
                 table = np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape)
+                _reserve(partial)
                 fill(table)
                 table.flush()
                 del table
@@ -35,11 +35,21 @@ def cached_array(
     return found
 
 
-def _reserve(path: Path, size: int) -> None:
-    """Raise DatasetError where the disk has no room: writing over a memory map would kill the process instead."""
-    free = shutil.disk_usage(path.parent).free
-    if size > free:
+def _reserve(path: Path) -> None:
+    """Have the disk keep room for the whole file; writing over a memory map without would kill the process.
+
+    Raises DatasetError where it has none.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("r+b") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return  # not every file system can reserve
+        path.unlink()
         raise DatasetError(
-            f"{path.parent}: the cache needs {size / 1e9:.1f} GB more and {free / 1e9:.1f} GB are free; "
+            f"{path.parent}: the cache needs {size / 1e9:.1f} GB ({error.strerror}); "
             "set cache to a folder on another disk"
-        )
+        ) from error

@@ -140,7 +140,8 @@ class Stage(Settings):
     following the clock; such a run cannot be repeated exactly. accumulate: batches per step of the
     optimizer. schedule `paper`: the public code's, per epoch. ema: decay of the averaged weights that are
     validated and kept, 0 for none. short_windows: share of batches with fewer frames than the model's.
-    cached_features: run the frozen tower once and keep its taps on disk; only without augmentation.
+    cached_features: run the frozen tower once and keep its taps on disk; only where nothing changes them: learns
+    `side`, without augmentation or short windows.
     """
 
     name: str

@@ -21,7 +21,7 @@ from par_model.training.stage import Bench, StageRun
 from par_model.training.state import Progress, read_state, write_state
 
 ANYTIME = {"out", "cache", "device", "threads", "save_every", "compile", "half", "calibration"}
-"""Settings that a run may be continued with others of."""
+"""Settings that may change when a run goes on."""
 
 
 def train(run: Run, *, report: Report | None = None) -> Path:
@@ -30,18 +30,18 @@ def train(run: Run, *, report: Report | None = None) -> Path:
     report: what is told of it, to the terminal and into `out` by default.
 
     Everything random follows from the seed, the stage and the step. The state is written every `save_every`
-    seconds; a run started again with the same `out` goes on from there, to the same weights, unless it was told
-    anything else that decides them. Raises ConfigError, DatasetError or CheckpointError in one line.
+    seconds; a run started again with the same `out` goes on from there, to the same weights; with other settings that
+    decide them it is refused. Raises ConfigError, DatasetError or CheckpointError in one line.
     """
     if run.threads:
         torch.set_num_threads(run.threads)
     out = Path(run.out)
     out.mkdir(parents=True, exist_ok=True)
-    bench = set_up(run, report or Report(out))
     state = out / "state.pt"
     settings = run.model_dump(mode="json", exclude=ANYTIME)
     write = partial(write_state, state, settings=settings)
     found = read_state(state, settings)
+    bench = set_up(run, report or Report(out))
     progress, parts = found if found else (Progress(), {})
     if "model" in parts:
         bench.model.load_state_dict(parts["model"])

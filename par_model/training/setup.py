@@ -96,9 +96,12 @@ def build_model(run: Run, schema: Schema, ratio: Tensor) -> VTFPAR:
     return _on_clip(settings, config, schema)
 
 
+TEXT = {"hashed": "hashed prompts", "clip_words": "clip words", "clip_prompts": "clip prompts"}
+
+
 def _sizes(settings: Model, schema: Schema) -> ModelConfig:
     preset = (ModelConfig.compact() if settings.preset == "compact" else ModelConfig()).as_dict()
-    own = {"attributes": len(schema.words), "text": settings.text.replace("_", " ").replace("hashed", "hashed prompts")}
+    own = {"attributes": len(schema.words), "text": TEXT[settings.text]}
     changes = {**settings.sizes, **own}
     if isinstance(changes.get("preprocessing"), dict):
         changes["preprocessing"] = preset["preprocessing"] | changes["preprocessing"]

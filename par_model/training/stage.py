@@ -175,7 +175,7 @@ class StageRun:
             frames=self.frames,
             seed=self.seed,
             jitter=not stage.cached_features,
-            short=0.0 if self.frames == 1 or stage.cached_features else stage.short_windows,
+            short=0.0 if self.frames == 1 else stage.short_windows,
         )
         if not len(batches):
             raise DatasetError(f"{len(splits.train)} training tracklets make no batch of {stage.batch}")

@@ -86,8 +86,8 @@ def resolve(url: str) -> None:
 
     Raises socket.gaierror where it is unknown. May hang as long as the system's resolver does.
     """
-    parts = urlsplit(url)
-    # Where a password holds a `/`, `#` or `?`, the parts are not what they seem; FFmpeg's own error is told then.
+    # Where a password holds a `/`, `#`, `?` or `[`, the parts are not what they seem; FFmpeg's own error is told then.
     with contextlib.suppress(ValueError):
+        parts = urlsplit(url)
         if parts.hostname:
             socket.getaddrinfo(parts.hostname, parts.port or 554, type=socket.SOCK_STREAM)

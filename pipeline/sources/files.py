@@ -115,7 +115,7 @@ class VideoSource:
             self._before, self._shift = self._shift, last + self._tick - pts
             self._restarts += 1
         elif self._before is not None and 0 < pts + self._before - last <= second:
-            # Only one stamp was astray: the others go on where they were.
+            # Only one stamp was astray, backwards: the others go on where they were.
             self._shift, self._before = self._before, None
             self._restarts -= 1
         return max(pts + self._shift, last + 1)

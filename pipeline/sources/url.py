@@ -11,7 +11,6 @@ _KEY = r"(?:[\w-]*(?:pas|pwd|token|secret|auth|key|sig)[\w-]*|user\w*|usr|login\
 _SECRET = re.compile(
     rf"(?P<key>[?&;]{_KEY}|(?P<path>[/_]{_KEY}))(?(path)(?:(?!_[a-z]+=)[^&;#])*|[^&;#]*)", re.IGNORECASE
 )
-_VALUE = re.compile(r"^(?:(?!_[a-z]+=)[^&;#])*", re.IGNORECASE)
 MASK = "***"
 
 
@@ -48,6 +47,6 @@ def _redact_rest(rest: str) -> str:
     head, at, tail = rest.rpartition("@")
     if at:
         # The sign may stand in a secret of the path or the query, which then goes on behind it.
-        torn = any(match.end() == len(head) for match in _SECRET.finditer(head))
-        rest = f"{MASK}@" + (_VALUE.sub(MASK, tail, count=1) if torn else tail)
+        torn = next((match for match in _SECRET.finditer(head) if match.end() == len(head)), None)
+        rest = f"{MASK}@" + (_SECRET.sub(MASK, torn["key"] + tail, count=1) if torn else tail)
     return _SECRET.sub(lambda match: match["key"] + MASK, rest)

@@ -109,7 +109,7 @@ def test_a_rate_of_thousand_and_one_stays_a_fraction(tmp_path: Path) -> None:
     assert frames[-1].time == float((FRAMES - 1) * base)
 
 
-def test_one_stray_time_stamp_costs_nothing_but_its_own_time(tmp_path: Path) -> None:
+def test_one_time_stamp_astray_backwards_costs_nothing_but_its_own_time(tmp_path: Path) -> None:
     source = open_source(str(record(tmp_path / "clip.mkv")))
     stamps = [5000, 5040, 0, 5120, 5160]
     repaired, last = [], None

@@ -8,7 +8,6 @@ import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -238,9 +237,12 @@ def test_nobody_is_judged_by_pictures_learnt_from(people: Path, tmp_path: Path) 
 def test_a_full_disk_is_said_before_anything_is_written(
     people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    def full(*_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
     run = tiny_run(people, tmp_path, cache=str(tmp_path / "cache"))
-    with pytest.raises(DatasetError, match=r"the cache needs .* set cache to a folder on another disk"):
+    with pytest.raises(DatasetError, match=r"the cache needs .*No space left.* set cache to a folder on another disk"):
         train(run, report=Report(tmp_path, quiet=True))
     assert not list((tmp_path / "cache").glob("*.partial"))
 

@@ -35,6 +35,7 @@ from pipeline.sources.url import is_address, redact, redact_address
         ("https://host/a?token=a/b_c=", "https://host/a?token=***"),
         ("rtsp://10.0.0.7/user=me_password=x@secret_channel=1.sdp", "rtsp://***@***_channel=1.sdp"),
         ("http://10.0.0.7/a?loginpas=x@secret&size=1", "http://***@***&size=1"),
+        ("http://10.0.0.7/a?token=x@secret_c=secret&size=1", "http://***@***&size=1"),
         ("rtsp://10.0.0.7/user=me&password=x/secret&channel=1", "rtsp://10.0.0.7/user=***&password=***&channel=1"),
         ("clips/street.mp4", "clips/street.mp4"),
         ("webcam:0", "webcam:0"),
