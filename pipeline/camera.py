@@ -171,19 +171,21 @@ class CameraPipeline:
         """
         if self.beliefs is None:
             return []
-        visible = [] if self._visible is None else _ids(self._visible)
+        visible = dict.fromkeys([] if self._visible is None else _ids(self._visible))
         requests = []
-        for track in dict.fromkeys([*visible, *self._presences]):
+        for track in visible | dict.fromkeys(self._presences):
             tracklet, presence = self.buffer.tracklets.get(track), self._presences[track]
             if tracklet is None or tracklet.fresh == 0:
                 continue
-            settled = presence.readings > 0 and self.beliefs.settled(track)
-            wait = self.policy.settled_interval if settled else self.policy.interval
-            seldom = presence.readings == 0 and (last or time - presence.last_time > LEFT_SECONDS)
-            enough = track in visible and tracklet.fresh >= self.policy.new_crops
-            if not seldom and (not enough or time - presence.last_reading < wait):
+            new = presence.readings == 0
+            parting = new and (last or time - presence.last_time > LEFT_SECONDS)
+            if not parting and (track not in visible or tracklet.fresh < self.policy.new_crops):
                 continue
-            newness = 2.0 if presence.readings == 0 else 0.0 if settled else 1.0
+            settled = not new and self.beliefs.settled(track)
+            wait = self.policy.settled_interval if settled else self.policy.interval
+            if not parting and time - presence.last_reading < wait:
+                continue
+            newness = 2.0 if new else 0.0 if settled else 1.0
             requests.append(
                 Request(
                     camera=self.camera,

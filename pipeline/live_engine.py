@@ -81,14 +81,7 @@ class LiveEngine:
         self._detector_failures = 0
         self._clock_reported = False
         self._tidied = time.monotonic()
-        self.lanes = [
-            Lane(
-                source,
-                pipelines(source.camera),
-                telemetry.camera(source.camera),
-            )
-            for source in sources
-        ]
+        self.lanes = [Lane(source, pipelines(source.camera), telemetry.camera(source.camera)) for source in sources]
         self._gathering = Gathering(self.lanes, batch_window if self._together else 0.0, self._wake)
         self._worker: RecognitionWorker | None = None
         if recognizer is not None:

@@ -225,6 +225,7 @@ def _metrics(telemetry: Telemetry, healths: Mapping[str, Health]) -> Iterator[Me
     stage = HistogramMetricFamily("sidewalk_stage_seconds", "Time spent in a stage", labels=["stage"])
     for name, histogram in list(telemetry.stages.items()):
         stage.add_metric([name], _buckets(histogram), histogram.sum)
+    failing = GaugeMetricFamily("sidewalk_sink_failing", "Whether a sink fails now", labels=["camera", "sink"])
     sinks = CounterMetricFamily(
         "sidewalk_sink_events",
         "Results a sink wrote or dropped, its errors and recoveries",
@@ -233,8 +234,6 @@ def _metrics(telemetry: Telemetry, healths: Mapping[str, Health]) -> Iterator[Me
     for (camera, sink), counts in list(telemetry.sinks.items()):
         for event, count in list(counts.items()):
             sinks.add_metric([camera, sink, event], count)
-    failing = GaugeMetricFamily("sidewalk_sink_failing", "Whether a sink fails now", labels=["camera", "sink"])
-    for (camera, sink), counts in list(telemetry.sinks.items()):
         failing.add_metric([camera, sink], float(fails(counts)))
     yield from (stage, sinks, failing)
     yield GaugeMetricFamily("sidewalk_load_level", "0 is none; see docs/live.md", value=telemetry.load_level)

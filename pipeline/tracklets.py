@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.sources.clock import CLOCK_TICK
 from pipeline.types import Box, Frame, Image
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ REFERENCE_HEIGHT = 96.0
 """Pixels above which a taller person is not a better picture for the attribute model."""
 REFERENCE_SHARPNESS = 400.0
 """Variance of the Laplacian of a crop in focus at model size; measured on surveillance clips."""
-CLOCK_TICK = 1e-3
-"""Seconds by which rounded time stamps may fall short of the spacing."""
 MARGIN = 0.05
 """Growth of a box on each side, as a fraction of its size: detectors cut hats and shoes."""
 

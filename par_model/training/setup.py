@@ -20,6 +20,9 @@ from par_model.text import TextMode, encode_texts, hashed_text_features, text_to
 from par_model.training.config import ConfigError, Data, Model, Run
 from par_model.training.objective import log_odds
 
+TEXT = {"hashed": "hashed prompts", "clip_words": "clip words", "clip_prompts": "clip prompts"}
+"""What a run's `text` is called in a ModelConfig."""
+
 
 @dataclass(frozen=True, slots=True)
 class Splits:
@@ -94,9 +97,6 @@ def build_model(run: Run, schema: Schema, ratio: Tensor) -> VTFPAR:
             model.backbone.load_state_dict(tower)
         return model
     return _on_clip(settings, config, schema)
-
-
-TEXT = {"hashed": "hashed prompts", "clip_words": "clip words", "clip_prompts": "clip prompts"}
 
 
 def _sizes(settings: Model, schema: Schema) -> ModelConfig:

@@ -67,7 +67,7 @@ class OnnxDetector:
         self._stride = int(self._graph.metadata.get("stride", 32))
         names = _class_names(self._graph.metadata)
         self._person = person_class(names, self._path.name)
-        self._classes = len(names) or None
+        self._classes = len(names)
         self._by_shape: dict[tuple[int, int], Graph] = {}
         self._head = self._recognise_head()
 

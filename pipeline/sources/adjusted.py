@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.sources.base import Source
+from pipeline.sources.clock import CLOCK_TICK
 from pipeline.types import Frame, Image
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 ODD_PIXELS, ABSURD_PIXELS = math.log(1.02), math.log(4.0)
 """Pixels that are hardly not square stay as they are, and so do those of which nonsense is stated."""
-CLOCK_TICK = 1e-3
-"""Seconds by which rounded time stamps may come early."""
 
 
 class RateLimit:

@@ -15,6 +15,8 @@ NOTABLE = 0.5
 """Seconds backwards that are reported; less is the clock settling on its first frames."""
 STEP = 1e-3
 """Least seconds between two frames, once time had to be held."""
+CLOCK_TICK = 1e-3
+"""Seconds by which rounded time stamps may come early."""
 
 
 def wall_clock(epoch: float = EPOCH) -> float:
