@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from par_model.synthesis.bodies import JOINT_INDEX, SKIN_VERTICES, Body, BodyBank
@@ -45,14 +47,15 @@ class Surface:
         return self.points[best] + [0, 0, self.gap], self.weights[best]
 
 
+def between(stops: Sequence[tuple[np.ndarray, ...]], count: int) -> list[np.ndarray]:
+    """Each column of `stops`, such as points and their skin weights, at `count` places evenly along them."""
+    at, grid = np.linspace(0, len(stops) - 1, count), np.arange(len(stops))
+    return [np.stack([np.interp(at, grid, values) for values in np.array(column).T], 1) for column in zip(*stops)]
+
+
 def _ribbon(stops: list[tuple[np.ndarray, np.ndarray, np.ndarray]], width: float, material: int, scale: float) -> Layer:
     """A strap through (point, outward normal, skin weights) stops, smoothed, stiffened to the torso."""
-    at = np.linspace(0, len(stops) - 1, 4 * len(stops))
-    grid = np.arange(len(stops))
-    points, outward, weights = (
-        np.stack([np.interp(at, grid, column) for column in np.array(column_stops).T], 1)
-        for column_stops in zip(*stops)
-    )
+    points, outward, weights = between(stops, 4 * len(stops))
     ribbon, faces = strap(points, outward, width)
     return Layer.built(ribbon, pack(np.repeat(weights, 2, axis=0)), faces, material, scale)
 
@@ -100,15 +103,17 @@ def shoulder_bag(
     surface = Surface(body, bank, cloth, 0.015)
     scale = surface.scale
     side = int(rng.choice([-1, 1]))
-    crossed = bool(rng.uniform() < 0.6)
+    crossed = bool(rng.uniform() < 0.5)
+    tucked = not crossed and bool(rng.uniform() < 0.5)  # under the arm, a little behind it
     half = np.array([rng.uniform(0.035, 0.065), rng.uniform(0.10, 0.19), rng.uniform(0.08, 0.15)])
-    height = rng.uniform(0.88, 1.05) if crossed else rng.uniform(0.9, 1.08)
-    behind = rng.uniform(-0.06, 0.1)
-    hip = (0.185 + bulk + half[0]) * side
+    height = rng.uniform(0.88, 1.05) if crossed else rng.uniform(1.02, 1.22) if tucked else rng.uniform(0.9, 1.08)
+    behind = rng.uniform(0.04, 0.14) if tucked else rng.uniform(-0.06, 0.1)
+    hip = ((0.14 if tucked else 0.185) + bulk + half[0]) * side
     place = np.array([hip, behind, height]) * scale
     shape, faces = superellipsoid(tuple(half), float(rng.uniform(3, 7)), 9, 16)
     hung = np.zeros(bank.weights.shape[1], np.float32)
-    hung[JOINT_INDEX["pelvis"]], hung[JOINT_INDEX["spine"]] = 0.6, 0.4
+    upper, lower = ("chest", "spine") if tucked else ("spine", "pelvis")
+    hung[JOINT_INDEX[upper]], hung[JOINT_INDEX[lower]] = 0.4, 0.6
     layers = [Layer.built(shape * scale + place, pack(np.tile(hung, (len(shape), 1))), faces, materials[0], scale)]
     if rng.uniform() < 0.5:  # a flap in the strap's colour
         flap, flap_faces = superellipsoid((half[0] * 1.06, half[1] * 1.02, half[2] * 0.4), 6.0, 7, 14)
@@ -122,7 +127,8 @@ def shoulder_bag(
         (over * (0.02 if crossed else 0.13), 1.25),
         (side * (0.10 if crossed else 0.15), 1.1),
     )
-    front, back = ([surface.touch(x, z, ahead) for x, z in places] for ahead in (True, False))
+    above = [(x, z) for x, z in places if z > height + half[2]]
+    front, back = ([surface.touch(x, z, ahead) for x, z in above] for ahead in (True, False))
     top = surface.shoulder(over * (0.1 if crossed else 0.14))
     outward = np.array([float(side), 0, 0])
     stops = [(rim + np.array([0, -half[1] * 0.8, 0]) * scale, outward, hung)]

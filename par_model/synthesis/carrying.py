@@ -21,7 +21,7 @@ from par_model.synthesis.people import (
     Fitting,
 )
 
-COMMON = ("black",) * 3 + ("gray", "blue", "red", "green", "brown", "pink", "purple", "yellow", "white")
+COMMON = ("black",) * 5 + ("gray", "blue", "red", "green", "brown", "pink", "purple", "yellow", "white")
 
 
 def carry(fitting: Fitting, bank: BodyBank, riding: bool) -> tuple[tuple[str, str], dict[str, bool]]:

@@ -60,16 +60,17 @@ _SHADES: dict[str, tuple[tuple[float, _Range, _Range, _Range], ...]] = {
 
 # Pattern numbers as the shader knows them.
 PLAIN, HOOPS, PINSTRIPES, PLAID, BLOTCHES, YOKE, CAMOUFLAGE, PRINT = range(8)
-DENIM, KNIT, OPEN_FRONT, RAGLAN, SIDE_STRIPE, ZIP = range(8, 14)
+DENIM, KNIT, OPEN_FRONT, RAGLAN, SIDE_STRIPE, ZIP, PANEL = range(8, 15)
 
 
 @dataclass(frozen=True)
 class Material:
     """One row of the shader's table: two linear RGB albedos, a pattern and how it catches light.
 
-    scale: metres a repeat; share: of stripes, how much is of the second colour, of YOKE, how far up the first reaches;
-    wrinkle 0..1; gloss 0..1; sleeve: where sleeves end (arm coordinate); hem: lowest canonical height shown; top:
-    highest; slope: how much the top sinks a metre towards the back; face: hair is kept off the face.
+    scale: metres a repeat; share: of stripes, how much is of the second colour, of YOKE, how far up the first reaches,
+    of PANEL, how far up it lies; wrinkle 0..1; gloss 0..1; sleeve: where sleeves end (arm coordinate); hem: lowest
+    canonical height shown; top: highest; slope: how much the top sinks a metre towards the back; face: hair is kept
+    off the face.
     """
 
     first: tuple[float, float, float]
@@ -153,6 +154,10 @@ def cloth(rng: np.random.Generator, word: str, words: tuple[str, ...], trousers:
         return Material(first, other, YOKE, 1.0, gloss, wrinkle, share=float(rng.uniform(0.82, 0.96)))
     if not trousers and roll < 0.54:  # sleeves of a darker tone
         return Material(first, dim(first, rng.uniform(0.65, 0.85)), RAGLAN, 1.0, gloss, wrinkle)
+    if not trousers and roll < 0.62:  # a back, or all above the chest, of another tone: no backpack
+        tone = rng.uniform(1.5, 3.5) if word == "black" else rng.uniform(0.5, 0.8)
+        pattern = int(rng.choice([PANEL, YOKE]))
+        return Material(first, dim(first, tone), pattern, 1.0, gloss, wrinkle, share=float(rng.uniform(0.4, 0.95)))
     return Material(first, first, PLAIN, 0.1, gloss, wrinkle)
 
 

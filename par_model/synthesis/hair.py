@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from par_model.synthesis.accessories import Surface, between
 from par_model.synthesis.assets import Piece, load_piece
 from par_model.synthesis.bodies import JOINT_INDEX, SKIN_VERTICES, Body, BodyBank
 from par_model.synthesis.colours import linear
-from par_model.synthesis.mesh import Layer, Skinning, off_arms, pack, rigid, simplify, superellipsoid
+from par_model.synthesis.mesh import Layer, Skinning, off_arms, pack, rigid, simplify, superellipsoid, tube
 
 SHORT_HAIR = ("short01", "short02", "short03", "short04", "afro01")
 BOBS = ("bob01", "bob02")
@@ -41,7 +42,8 @@ class HairCut:
     """A hair style: the piece worn (None: only a painted scalp), its lowest canonical height, and whether it is long.
 
     drop: metres by which the ends are pulled down; bun: what would be long is pinned up into a knot; volume: metres
-    by which it stands off the head further than its piece.
+    by which it stands off the head further than its piece; front: sides (-1, 1) on which some of it falls before
+    the shoulder.
     """
 
     piece: str | None
@@ -50,6 +52,7 @@ class HairCut:
     drop: float = 0.0
     bun: bool = False
     volume: float = 0.0
+    front: tuple[int, ...] = ()
 
     @property
     def unclear(self) -> bool:
@@ -61,9 +64,12 @@ def sample_cut(rng: np.random.Generator, long: bool, age: str, gender: str) -> H
     """A style that reads as long (on or below the shoulders, or tied at the back), or as short or unclear."""
     if long:
         piece = str(rng.choice([*LONG_HAIR, "long01", "bob02", "bob01"], p=[0.3, 0.2, 0.1, 0.2, 0.1, 0.1]))
+        if piece not in (*BOBS, "long01"):  # tied
+            return HairCut(piece, -9.0, True)
+        front = ((), (-1, 1), (-1,), (1,))[rng.choice(4, p=[0.4, 0.36, 0.12, 0.12])]
         if piece in BOBS:
-            return HairCut(piece, -9.0, True, float(rng.uniform(0.08, 0.16)))
-        return HairCut(piece, float(rng.uniform(1.12, 1.43)) if piece == "long01" else -9.0, True)
+            return HairCut(piece, -9.0, True, float(rng.uniform(0.08, 0.16)), front=front)
+        return HairCut(piece, float(rng.uniform(1.12, 1.43)), True, front=front)
     if gender == "male" and rng.uniform() < {"adult": 0.2, "old": 0.45}.get(age, 0.12):
         return HairCut(None, -9.0, False)
     volume = float(rng.choice([0.0, rng.uniform(0.005, 0.03)]))
@@ -115,6 +121,27 @@ class Barber:
     def dress(self, cut: HairCut, body: Body, material: int) -> Layer | None:
         """The hair of a cut on a body, or None for a bare or painted scalp."""
         return self._pieces[cut.piece].put_on(body, material, cut.drop, cut.volume) if cut.piece else None
+
+
+def locks(
+    rng: np.random.Generator, cut: HairCut, body: Body, bank: BodyBank, cloth: list[Layer], material: int
+) -> list[Layer]:
+    """Hair that falls from the temples before the shoulders; cloth: the layers worn on the torso."""
+    scale, head = bank.scale(body), JOINT_INDEX["head"]
+    on_head = np.zeros(bank.weights.shape[1], np.float32)
+    on_head[head] = 1.0
+    layers = []
+    for side in cut.front:
+        thick = rng.uniform(0.024, 0.046)
+        surface = Surface(body, bank, cloth, 0.5 * thick)
+        out, end = rng.uniform(0.075, 0.11), max(cut.hem, rng.uniform(1.18, 1.42))
+        beside = np.array([[0.078, -0.085, 1.72], [0.085, -0.08, 1.63], [0.088, -0.085, 1.55]]) * [side, 1, 1]
+        stops = [((point - bank.mean_joints[head]) * scale + body.joints[head], on_head) for point in beside]
+        stops += [surface.touch(side * out, height, front=True) for height in np.linspace(1.46, end, 4)]
+        path, weights = between(stops, 16)
+        points, faces = tube(path, thick * np.interp(np.linspace(0, 1, 16), [0, 0.3, 0.7, 1], [0.5, 1, 1, 0.35]), 6)
+        layers.append(Layer.built(points, pack(np.repeat(weights, 6, axis=0)), faces, material, scale))
+    return layers
 
 
 def bun(rng: np.random.Generator, body: Body, bank: BodyBank, material: int) -> Layer:

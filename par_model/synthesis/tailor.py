@@ -88,7 +88,7 @@ class Tailor:
         self._dress_feet(fitting)
         cut = hair.sample_cut(rng, traits.long_hair, traits.age, traits.gender)
         if traits.hood_up:
-            cut = replace(cut, piece=None, bun=False)
+            cut = replace(cut, piece=None, bun=False, front=())
         self._dress_head(fitting, cut)
         hands, holds = carry(fitting, self.bank, riding)
         styles = tuple(sample_style(rng, motion, fitting.body, hands, fitting.bulk) for motion in motions)
@@ -268,6 +268,8 @@ class Tailor:
         layer = self.barber.dress(cut, body, HAIR)
         if layer is not None:
             fitting.layers.append(layer)
+        clothes = [layer for layer in fitting.layers if layer.material in (TOP, HOOD)]
+        fitting.layers += hair.locks(rng, cut, body, self.bank, clothes, HAIR)
         if cut.bun:
             fitting.layers.append(hair.bun(rng, body, self.bank, HAIR))
         if traits.headphones:

@@ -115,7 +115,31 @@ def test_hair_lies_under_a_hat(assets: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert not any(cut.volume for cut in drawn[1::2])
 
 
-@pytest.mark.parametrize(("pattern", "share"), [("YOKE", 0.85), ("PRINT", 0.5), ("ZIP", 0.5), ("HOOPS", 0.12)])
+def test_hair_before_a_shoulder_lies_on_the_clothes(assets: Path) -> None:
+    from par_model.synthesis import hair, tailor
+
+    maker = tailor.Tailor(assets)
+    for seed, age in enumerate(("young", "adult", "old")):
+        body = maker.bank.sample(np.random.default_rng(seed), age, "female")
+        cloth = maker.wardrobe.wear(maker.wardrobe.long_tops[0], body, 1, 0.01)
+        cut = hair.HairCut("long01", 1.2, True, front=(-1, 1))
+        right, left = hair.locks(np.random.default_rng(seed), cut, body, maker.bank, [cloth], 4)
+        for side, lock in ((-1, right), (1, left)):
+            low = lock.positions[lock.canon[:, 2] < 1.4]
+            assert len(low)
+            assert (side * low[:, 0] > 0).all()
+            chest = cloth.positions[(cloth.arm < 0.05) & (cloth.canon[:, 2] > 1.2) & (cloth.canon[:, 2] < 1.4)]
+            for point in low[:: max(1, len(low) // 12)]:
+                beside = chest[np.abs(chest[:, [0, 2]] - point[[0, 2]]).sum(1) < 0.03]
+                assert not len(beside) or point[1] < beside[:, 1].min() + 0.06
+    cuts = [hair.sample_cut(np.random.default_rng(seed), True, "adult", "female") for seed in range(60)]
+    assert {bool(cut.front) for cut in cuts} == {True, False}
+    assert not any(cut.front for cut in cuts if cut.piece in ("ponytail01", "braid01"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "share"), [("YOKE", 0.85), ("PRINT", 0.5), ("ZIP", 0.5), ("HOOPS", 0.12), ("PANEL", 0.5)]
+)
 def test_the_colour_that_is_named_covers_most_of_a_top(
     assets: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, share: float
 ) -> None:

@@ -79,6 +79,7 @@ vec3 painted(int m, vec3 p, vec2 grain, out float sheen) {
         float pocket = step(abs(abs(p.x) - 0.11), 0.03) * step(abs(p.z - 1.06 - abs(p.x) * 0.3), 0.006);
         return mix(a, b, front * max(zip, pocket));
     }
+    if (pattern == 14) return p.y > -0.02 && abs(p.x) < 0.14 && p.z > 0.98 + 0.2 * g && p.z < 1.36 + 0.08 * g ? b : a;
     if (pattern == 12) return abs(p.y + 0.01) < 0.018 && abs(p.x) > 0.12 ? b : a;
     return a;
 }
@@ -87,6 +88,9 @@ vec3 skinned(vec3 p, vec2 grain) {
     vec3 tone = first[0].rgb;
     vec3 c = tone * (0.94 + 0.12 * grain.x);
     if (p.z > 1.56) {
+        float hollow = fract(seed * 5.3);  // hair, brows and hats keep light off a face
+        tone *= 1.0 - 0.5 * hollow * hollow;
+        c = tone * (0.94 + 0.12 * grain.x);
         float face = step(p.y, -0.09);
         float ax = abs(p.x);
         c = mix(c, tone * vec3(0.25, 0.2, 0.2), face * smoothstep(0.022, 0.008, length(vec2((ax - 0.032) * 0.7, p.z - 1.693))));
