@@ -31,7 +31,7 @@ class ByteTrack(ArrayTracker):
         duplicate: float = 0.85,
         boxes: str = "measured",
     ) -> None:
-        super().__init__(lost_seconds, motion.Noise(), boxes, duplicate)
+        super().__init__(lost_seconds, boxes, duplicate)
         self.high, self.low, self.new = high, low, new
         self.similarity, self.low_similarity, self.new_similarity = similarity, low_similarity, new_similarity
 
@@ -47,15 +47,9 @@ class ByteTrack(ArrayTracker):
 
         pair(owner, known, strong, fused, self.similarity)
         recent = known & (tracks["seen"] >= self._clock - dt)
-        recent[owner[owner >= 0]] = False
         pair(owner, recent, (scores >= self.low) & ~strong, overlap, self.low_similarity)
-        pair(owner, ~known, strong & (owner < 0), fused, self.new_similarity)
-
-        matched = (owner >= 0).nonzero()[0]
-        self._see(owner[matched], measured[:, matched])
-        born = ((owner < 0) & (scores >= max(self.new, self.high))).nonzero()[0]
-        # Whoever is there when nobody was needs no second sight.
-        owner[born] = self._start(measured[:, born], confirmed=not len(tracks))
+        pair(owner, ~known, strong, fused, self.new_similarity)
+        self._settle(owner, measured, scores >= max(self.new, self.high))
         return owner
 
     def _compensate(self, boxes: np.ndarray, frame: np.ndarray | None) -> None:

@@ -31,7 +31,7 @@ class CBIoU(ArrayTracker):
         large: float = 0.5,
         similarity: float = 0.1,
     ) -> None:
-        super().__init__(lost_seconds, motion.Noise())
+        super().__init__(lost_seconds)
         self.high, self.small, self.large, self.similarity = high, small, large, similarity
 
     def _step(self, boxes: np.ndarray, scores: np.ndarray, dt: float, frame: np.ndarray | None) -> np.ndarray:
@@ -44,18 +44,15 @@ class CBIoU(ArrayTracker):
         predicted[:, 2:] = np.maximum(predicted[:, 2:], predicted[:, :2] + 1)
         strong = scores >= self.high
         owner = np.full(len(boxes), NOBODY)
-        free = np.ones(len(tracks), dtype=bool)
+        everyone = np.ones(len(tracks), dtype=bool)
         for buffer in (self.small, self.large):
-            pair(owner, free, strong & (owner < 0), buffered_iou(predicted, boxes, buffer), self.similarity)
-            free[owner[owner >= 0]] = False
+            pair(owner, everyone, strong, buffered_iou(predicted, boxes, buffer), self.similarity)
 
         matched = (owner >= 0).nonzero()[0]
-        self._see(owner[matched], measured[:, matched])
+        born = self._settle(owner, measured, strong)
         self._remember(owner[matched], boxes[matched])
-        born = ((owner < 0) & strong).nonzero()[0]
-        owner[born] = rows = self._start(measured[:, born], confirmed=not len(tracks))
-        self._tracks["trail"][rows] = boxes[born][:, None]
-        self._tracks["times"][rows] = self._clock
+        self._tracks["trail"][owner[born]] = boxes[born][:, None]
+        self._tracks["times"][owner[born]] = self._clock
         return owner
 
     def _remember(self, rows: np.ndarray, boxes: np.ndarray) -> None:

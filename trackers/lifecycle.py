@@ -28,7 +28,8 @@ class ArrayTracker:
     """Tracks that an algorithm advances by overriding `_step`: a table of facts (T,), and states (5, 4, T).
 
     Time only moves forward here: a timestamp earlier than the last one counts as no time passed, unless it
-    lies more than `lost_seconds` back, which, like a gap of that length, ends every track.
+    lies more than `lost_seconds` back, which, like a gap of that length, ends every track. Whoever is there at the
+    first update, or at the first one after such a gap, needs no second sight to be confirmed.
     Boxes that are not finite or have no area are never tracked.
 
     boxes: "measured" returns the detector's boxes, "filtered" the motion filter's, which shake less and lie
@@ -38,15 +39,13 @@ class ArrayTracker:
 
     fields: ClassVar[list[tuple[Any, ...]]] = FIELDS
 
-    def __init__(
-        self, lost_seconds: float, noise: motion.Noise, boxes: str = "measured", duplicate: float = 1.0
-    ) -> None:
+    def __init__(self, lost_seconds: float, boxes: str = "measured", duplicate: float = 1.0) -> None:
         if not 0 < lost_seconds < math.inf:
             raise ValueError(f"lost_seconds is {lost_seconds}; it must be a number of seconds above 0")
         if boxes not in ("measured", "filtered"):
             raise ValueError(f"boxes is '{boxes}'; choose measured or filtered")
         self.lost_seconds = lost_seconds
-        self.noise = noise
+        self.noise = motion.Noise()
         self.boxes = boxes
         self.duplicate = duplicate
         self.ended: list[int] = []
@@ -56,6 +55,7 @@ class ArrayTracker:
         self._last_id = 0
         self._clock = 0.0
         self._timestamp: float | None = None
+        self._opening = True
 
     def reset(self) -> None:
         """Forget every track; ids go on from where they were."""
@@ -117,8 +117,9 @@ class ArrayTracker:
         if not math.isfinite(timestamp):
             raise ValueError(f"timestamp is {timestamp}; it must be a finite number of seconds")
         dt = 0.0 if self._timestamp is None else timestamp - self._timestamp
+        self._opening = self._timestamp is None or abs(dt) > self.lost_seconds
         self._timestamp = timestamp
-        if abs(dt) > self.lost_seconds:
+        if self._opening:
             self._keep(np.zeros(len(self._tracks), dtype=bool))
         dt = max(dt, 0.0)
         self._clock += dt
@@ -131,7 +132,20 @@ class ArrayTracker:
             self._tracks = self._tracks[kept]
             self._states = self._states[:, :, kept]
 
-    def _start(self, measured: np.ndarray, confirmed: bool) -> np.ndarray:
+    def _settle(
+        self, owner: np.ndarray, measured: np.ndarray, newcomers: np.ndarray, spread: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Correct the tracks that own a detection and start one for each masked newcomer (N,) without an owner.
+
+        measured: (4, N) as centre, width, height; spread: (N,) how much noisier than usual each is. Returns the
+        newcomers' columns, whose rows stand in `owner` (N,) from now on.
+        """
+        held, born = (owner >= 0).nonzero()[0], (newcomers & (owner < 0)).nonzero()[0]
+        self._see(owner[held], measured[:, held], 1.0 if spread is None else spread[held])
+        owner[born] = self._start(measured[:, born])
+        return born
+
+    def _start(self, measured: np.ndarray) -> np.ndarray:
         """Append a track for each box, `measured` (4, N) as centre, width, height; its row numbers."""
         first, count = len(self._tracks), measured.shape[1]
         rows = np.arange(first, first + count)
@@ -141,7 +155,7 @@ class ArrayTracker:
             new["hits"] = 1
             self._tracks = np.concatenate([self._tracks, new])
             self._states = np.concatenate([self._states, motion.start(measured, self.noise)], axis=2)
-            if confirmed:
+            if self._opening:
                 self._confirm(rows)
         return rows
 
@@ -167,9 +181,11 @@ class ArrayTracker:
 def pair(owner: np.ndarray, tracks: np.ndarray, detections: np.ndarray, similarity: np.ndarray, minimum: float) -> None:
     """One stage of association: pair the masked tracks (T,) and detections (N,), writing rows into `owner` (N,).
 
-    similarity: (T, N); pairs at or below `minimum` stay apart.
+    Whoever is paired already is left out. similarity: (T, N); pairs at or below `minimum` stay apart.
     """
-    rows, columns = tracks.nonzero()[0], detections.nonzero()[0]
+    free = tracks.copy()
+    free[owner[owner >= 0]] = False
+    rows, columns = free.nonzero()[0], (detections & (owner < 0)).nonzero()[0]
     if len(rows) and len(columns):
         a, b = assign(similarity[rows[:, None], columns], minimum)
         owner[columns[b]] = rows[a]

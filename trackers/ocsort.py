@@ -29,7 +29,7 @@ class OcSort(ArrayTracker):
         momentum: float = 0.2,
         boxes: str = "measured",
     ) -> None:
-        super().__init__(lost_seconds, motion.Noise(), boxes)
+        super().__init__(lost_seconds, boxes)
         self.high, self.low, self.similarity, self.momentum = high, low, similarity, momentum
 
     def _step(self, boxes: np.ndarray, scores: np.ndarray, dt: float, frame: np.ndarray | None) -> np.ndarray:
@@ -48,22 +48,15 @@ class OcSort(ArrayTracker):
         gated = np.where(overlap > self.similarity, overlap + self.momentum * (agreement + 1), 0.0)
         everyone = np.ones(len(tracks), dtype=bool)
         pair(owner, everyone, strong, gated, 0.0)
-        pair(owner, self._free(owner), (scores >= self.low) & ~strong, overlap, self.similarity)
-        pair(owner, self._free(owner), strong & (owner < 0), iou(tracks["box"], boxes), self.similarity)
+        pair(owner, everyone, (scores >= self.low) & ~strong, overlap, self.similarity)
+        pair(owner, everyone, strong, iou(tracks["box"], boxes), self.similarity)
 
         matched = (owner >= 0).nonzero()[0]
         self._re_update(owner[matched], measured[:, matched], dt)
-        self._see(owner[matched], measured[:, matched])
-        born = ((owner < 0) & strong).nonzero()[0]
-        owner[born] = self._start(measured[:, born], confirmed=not len(tracks))
+        self._settle(owner, measured, strong)
         held = owner >= 0
         self._tracks["box"][owner[held]] = boxes[held]
         return owner
-
-    def _free(self, owner: np.ndarray) -> np.ndarray:
-        free = np.ones(len(self._tracks), dtype=bool)
-        free[owner[owner >= 0]] = False
-        return free
 
     def _re_update(self, rows: np.ndarray, measured: np.ndarray, dt: float) -> None:
         """Where somebody comes back, replace the drifted prediction by a straight line between observations."""

@@ -51,7 +51,7 @@ class Sidewalk(ArrayTracker):
         camera_motion: bool = True,
         boxes: str = "filtered",
     ) -> None:
-        super().__init__(lost_seconds, motion.Noise(), boxes, DUPLICATE)
+        super().__init__(lost_seconds, boxes, DUPLICATE)
         self.high, self.low = high, low
         self.similarity, self.low_similarity, self.new_similarity = similarity, low_similarity, new_similarity
         self.height, self.doubt, self.camera_motion = height, doubt, camera_motion
@@ -73,18 +73,11 @@ class Sidewalk(ArrayTracker):
             weak = (scores >= self.low) & ~strong
             if weak.any():
                 recent = known & (tracks["seen"] >= self._clock - dt - RECOVERY_SECONDS)
-                recent[owner[owner >= 0]] = False
                 pair(owner, recent, weak, alike, self.low_similarity)
             if not known.all():
-                pair(owner, ~known, strong & (owner < 0), scored, self.new_similarity)
-            matched = (owner >= 0).nonzero()[0]
-            # A detector that is less sure is also less exact.
-            spread = 1.0 + self.doubt * (1.0 - scores[matched])
-            self._see(owner[matched], measured[:, matched], spread)
-        born = ((owner < 0) & strong).nonzero()[0]
-        if len(born):
-            # Whoever is there when nobody was needs no second sight.
-            owner[born] = self._start(measured[:, born], confirmed=not len(tracks))
+                pair(owner, ~known, strong, scored, self.new_similarity)
+        # A detector that is less sure is also less exact.
+        self._settle(owner, measured, strong, 1.0 + self.doubt * (1.0 - scores))
         return owner
 
     def _likeness(self, boxes: np.ndarray) -> np.ndarray:

@@ -275,3 +275,18 @@ def test_importing_trackers_loads_nothing_heavy() -> None:
     script = "import sys, trackers; print([m for m in ('scipy', 'supervision', 'cv2', 'torch') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_one_box_in_an_empty_scene_is_nobody_until_it_is_seen_again(name: str) -> None:
+    tracker = create_tracker(name)
+    box = people(standing(np.array([[100, 100]])))
+    assert tracker.update(box, 0.0).tracker_id.tolist() == [1]  # who is there from the start needs no second sight
+    for frame in range(1, 60):
+        tracker.update(people([]), frame / 10)
+    assert not len(tracker.update(box, 6.0))
+    assert not len(tracker.update(people([]), 6.1))
+    assert not len(tracker.update(box, 6.2))
+    assert tracker.update(box, 6.3).tracker_id.tolist() == [2]
+    # Pictures so far apart that nobody is carried over are first pictures all of them.
+    assert tracker.update(box, 20.0).tracker_id.tolist() == [3]
