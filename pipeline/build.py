@@ -46,7 +46,7 @@ def run(
     sources: files, folders or globs of images, rtsp:// and http(s):// addresses, webcam:N; added to the
     configuration's own cameras. Raises SidewalkError for anything the user can mend.
     """
-    from pipeline.sinks import prepare_output, remove_earlier
+    from pipeline.sinks.output import prepare_output, refuse_earlier, remove_earlier
 
     cameras = [*config.cameras, *(CameraConfig(url=source) for source in sources)]
     if not cameras:
@@ -69,7 +69,9 @@ def run(
                 "live.publish: only live cameras' overlays can be published; leave it out for recordings"
             )
         for folder in folders.values():
-            prepare_output(folder, overwrite)
+            prepare_output(folder)
+            if not overwrite:
+                refuse_earlier(folder)
         models = load_models(config)
         build = camera_factory(config, models.recognizer, {s.info.camera: c for s, c in zip(opened, cameras)})
         build(opened[0].info)  # fails on wrong settings while the earlier results are still there

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,8 @@ from pipeline.signals import ending_on_signals
 from pipeline.sinks.base import Sink
 from pipeline.sources.base import Source
 from pipeline.stages import Ahead, marking_last
-from pipeline.timing import StageTimes
-from pipeline.types import Frame, FrameResult, SourceInfo
+from pipeline.telemetry import StageTimes
+from pipeline.types import Frame, FrameResult, SourceInfo, TrackSummary
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -100,10 +100,7 @@ class Engine:
         completed = False
         try:
             self._run_frames(source, camera, sinks, report)
-            for summary in camera.finish():
-                report.tracks += 1
-                for sink in sinks:
-                    sink.end_track(summary)
+            _hand_out(camera.finish(), sinks, report)
             completed = True
         finally:
             report.warnings.extend(source.warnings)
@@ -124,10 +121,7 @@ class Engine:
                 with times.measure("write"):
                     for sink in sinks:
                         sink.write(frame, result)
-                    for summary in camera.ended():
-                        report.tracks += 1
-                        for sink in sinks:
-                            sink.end_track(summary)
+                    _hand_out(camera.ended(), sinks, report)
                 report.frames_processed += 1
                 if self._observer is not None:
                     self._observer(source.info, result)
@@ -159,6 +153,14 @@ class Engine:
             with report.times.measure("detect"):
                 [detections] = self._detector.detect([frame.image])
             yield frame, detections
+
+
+def _hand_out(summaries: Iterable[TrackSummary], sinks: Sequence[Sink], report: CameraReport) -> None:
+    """Give the tracks that ended to the sinks."""
+    for summary in summaries:
+        report.tracks += 1
+        for sink in sinks:
+            sink.end_track(summary)
 
 
 def _close_all(sinks: Sequence[Sink], completed: bool) -> None:

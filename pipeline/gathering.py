@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Protocol
 
 from pipeline.camera import CameraPipeline
@@ -26,6 +27,8 @@ class LiveCamera(Protocol):
 
     camera: str
     on_change: Callable[[], None]
+    complete: bool
+    """Whether each of its frames is wanted, at the price of delay."""
 
     def start(self) -> None: ...
 
@@ -103,7 +106,7 @@ class Gathering:
             frame = lane.source.take()
             if frame is None:
                 continue
-            rate = stated_rate(lane)
+            rate = None if lane.source.complete else stated_rate(lane.source.health.rate)
             if stride > 1 and rate and frame.time < lane.last_time + min((stride - 0.5) / rate, 0.9 / ENOUGH_FPS):
                 lane.meter.dropped["stride"] += 1
                 lane.source.request()
@@ -115,7 +118,7 @@ class Gathering:
         horizon = wall_clock() + deadline - time.monotonic()
         for lane in self._lanes:
             if lane.frame is None and lane.source.health.state is CameraState.LIVE:
-                rate = stated_rate(lane)
+                rate = stated_rate(lane.source.health.rate)
                 # A camera in time delivers its next frame one period after its last.
                 due = lane.last_time + 1 / rate if rate else float("inf")
                 if horizon - 2 * self._window < due <= horizon:
@@ -123,7 +126,6 @@ class Gathering:
         return False
 
 
-def stated_rate(lane: Lane) -> float | None:
+def stated_rate(rate: Fraction | None) -> float | None:
     """Frames a second that a camera states, within reason; None where it states none."""
-    rate = lane.source.health.rate
     return float(rate) if rate and 0.1 <= rate <= 240 else None

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.engine import CameraReport, Observer, RunReport
-from pipeline.gathering import Lane
+from pipeline.gathering import Lane, stated_rate
 from pipeline.live_engine import LiveEngine
 from pipeline.signals import ending_on_signals
 from pipeline.sinks.guarded import GuardedSink
 from pipeline.sources.live import supervise
-from pipeline.telemetry import Telemetry, total_drops
-from pipeline.timing import StageTimes
-from pipeline.types import Frame, SidewalkError, SourceInfo
+from pipeline.telemetry import StageTimes, Telemetry, total_drops
+from pipeline.types import SidewalkError, SourceInfo
 
 if TYPE_CHECKING:
     from pipeline.build import Models
@@ -63,7 +62,7 @@ def run_live(
     supervisors = supervise(cameras, names, config.live)
     folders = output_folders(out, names)
     for folder in folders.values():
-        prepare_output(folder, overwrite=True)  # earlier files may stay, and go only once nothing can fail any more
+        prepare_output(folder)
     telemetry = Telemetry()
     console = Console(stderr=True)
     with contextlib.ExitStack() as stack:
@@ -97,8 +96,7 @@ def run_live(
 
         def report(early: bool) -> RunReport:
             reports = [
-                _camera_report(lane, camera.url, early, _LiveTimes(telemetry))
-                for lane, camera in zip(engine.lanes, cameras)
+                _camera_report(lane, camera.url, early, telemetry.stages) for lane, camera in zip(engine.lanes, cameras)
             ]
             records = [live_record(lane, telemetry) for lane in engine.lanes]
             write_records(zip(folders.values(), reports, records), config, models, started)
@@ -121,20 +119,20 @@ def live_sinks(
     several: whether there are more cameras, which must not publish to one address.
     """
     from pipeline.overlay import Overlay
-    from pipeline.sinks import JsonlSink, MotSink
+    from pipeline.sinks import JsonlSink, MotSink, TrackLinesSink
     from pipeline.sinks.publish import PublishSink
-    from pipeline.sinks.rotating import RotatingSink, TrackLinesSink
+    from pipeline.sinks.rotating import RotatingSink
     from pipeline.sinks.segments import SegmentSink, SharedDrawing
 
-    rate = float(info.rate) if info.rate and 0.1 <= info.rate <= 240 else USUAL_RATE
+    rate = stated_rate(info.rate) or USUAL_RATE
     seconds = 60 * config.live.segment_minutes
     sinks: list[GuardedSink] = []
 
     def guard(name: str, make: Callable[[], Sink], **queue: Any) -> None:
         sinks.append(GuardedSink(info.camera, name, make, telemetry.sink(info.camera, name), **queue))
 
-    def rotate(name: str, file: str, make: Callable[[Path, Frame | None], Sink], **queue: Any) -> None:
-        guard(name, lambda: RotatingSink(name, make, folder / file, seconds), **queue)
+    def rotate(name: str, file: str, make: Callable[[Path], Sink], **queue: Any) -> None:
+        guard(name, lambda: RotatingSink(make, folder / file, seconds), **queue)
 
     publish = config.live.publish
     if config.overlay.enabled or publish:
@@ -143,16 +141,16 @@ def live_sinks(
     if config.overlay.enabled:
         crf, preset = config.overlay.crf, config.overlay.preset
         depth = int(np.clip(OVERLAY_BYTES // (3 * info.width * info.height), *OVERLAY_DEPTH))
-        rotate("overlay", "overlay-STAMP.mp4", lambda path, _: SegmentSink(path, draw, rate, crf, preset), depth=depth)
+        rotate("overlay", "overlay-STAMP.mp4", lambda path: SegmentSink(path, draw, rate, crf, preset), depth=depth)
     if publish:
         url = publish_address(publish, info.camera, several)
         guard("publish", lambda: PublishSink(url, draw, rate), depth=PUBLISH_DEPTH)
     if config.output.jsonl:
-        rotate("frames", "frames-STAMP.jsonl", lambda path, _: JsonlSink(path), pictures=False)
+        rotate("frames", "frames-STAMP.jsonl", JsonlSink, pictures=False)
     if config.output.tracks:
-        rotate("tracks", "tracks-STAMP.jsonl", lambda path, _: TrackLinesSink(path), pictures=False)
+        rotate("tracks", "tracks-STAMP.jsonl", TrackLinesSink, pictures=False)
     if config.output.mot:
-        rotate("mot", "mot-STAMP.txt", lambda path, _: MotSink(path), pictures=False)
+        rotate("mot", "mot-STAMP.txt", MotSink, pictures=False)
     return sinks
 
 
@@ -176,17 +174,6 @@ def live_record(lane: Lane, telemetry: Telemetry) -> dict[str, Any]:
         "load_levels": {str(level): count for level, count in telemetry.level_changes.items()},
         "sinks": {name: dict(counts) for (camera, name), counts in telemetry.sinks.items() if camera == health.camera},
     }
-
-
-class _LiveTimes(StageTimes):
-    """The run record's stage table, out of the histograms of a live run."""
-
-    def __init__(self, telemetry: Telemetry) -> None:
-        super().__init__()
-        self._telemetry = telemetry
-
-    def summary(self) -> dict[str, dict[str, float]]:
-        return self._telemetry.stage_summaries()
 
 
 def _camera_report(lane: Lane, url: str, interrupted: bool, times: StageTimes) -> CameraReport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,12 @@ from pipeline.gathering import ENOUGH_FPS, Gathering, Lane, LiveCamera
 from pipeline.memory import give_back
 from pipeline.recognition import SequenceModel, affordable
 from pipeline.recognition_worker import RecognitionWorker
-from pipeline.shedding import LoadShedder
+from pipeline.shedding import Load, LoadShedder
 from pipeline.sinks.guarded import GuardedSink
 from pipeline.sources.clock import system_clock_step, wall_clock
 from pipeline.sources.supervisor import CameraState, Health
 from pipeline.telemetry import Telemetry
-from pipeline.types import Frame, FrameResult, SourceInfo
+from pipeline.types import Frame, FrameResult, SourceInfo, TrackSummary
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -89,7 +89,7 @@ class LiveEngine:
                 recognizer,
                 policy.budget_ms / 1000,
                 self._wake.set,
-                lambda seconds: telemetry.add("recognize", seconds),
+                lambda seconds: telemetry.stages.add("recognize", seconds),
             )
         for source in sources:
             source.on_change = self._wake.set
@@ -144,7 +144,7 @@ class LiveEngine:
     def _detect(self, frames: list[Frame]) -> list[sv.Detections] | None:
         """People of each frame; None where the detector failed, until it failed too often."""
         try:
-            with self._telemetry.measure("detect"):
+            with self._telemetry.stages.measure("detect"):
                 found = self._detector.detect([frame.image for frame in frames])
         except Exception as error:
             self._detector_failures += 1
@@ -160,7 +160,7 @@ class LiveEngine:
             self._begin_segment(lane, frame)
         assert lane.info is not None
         try:
-            with self._telemetry.measure("track"):
+            with self._telemetry.stages.measure("track"):
                 lane.pipeline.observe(frame, detections)
             result = lane.pipeline.result(frame)
         except Exception as error:
@@ -176,7 +176,7 @@ class LiveEngine:
             lane.failures += 1
             if lane.failures >= ATTEMPTS:
                 raise
-            self._end_tracks(lane)
+            _hand_out(lane.pipeline.finish(), lane)
             return
         lane.failures = 0
         lane.abandoned = False
@@ -189,10 +189,7 @@ class LiveEngine:
         lane.meter.people = len(result.people)
         for sink in lane.sinks:
             sink.write(frame, result)
-        for summary in lane.pipeline.ended():
-            lane.meter.tracks += 1
-            for sink in lane.sinks:
-                sink.end_track(summary)
+        _hand_out(lane.pipeline.ended(), lane)
         if self._observer is not None:
             self._observer(lane.info, result)
 
@@ -205,18 +202,12 @@ class LiveEngine:
             lane.sinks = self._sinks(lane.info)
         else:
             lane.info = replace(lane.info, width=width, height=height, rate=health.rate, codec=health.codec)
-            self._end_tracks(lane)
+            _hand_out(lane.pipeline.finish(), lane)
             log.info(
                 f"new segment: {health.codec} {width}x{height}",
                 extra={"camera": frame.camera, "event": "segment", "reason": "format_changed"},
             )
         lane.segment = frame.segment
-
-    def _end_tracks(self, lane: Lane) -> None:
-        for summary in lane.pipeline.finish():
-            lane.meter.tracks += 1
-            for sink in lane.sinks:
-                sink.end_track(summary)
 
     def _end_forsaken_tracks(self) -> None:
         """Nobody is still there when a camera comes back after minutes: what is known is written down now."""
@@ -224,7 +215,7 @@ class LiveEngine:
             away = wall_clock() - lane.last_time
             if not lane.abandoned and lane.info is not None and away > AWAY_SECONDS:
                 lane.abandoned = True
-                self._end_tracks(lane)
+                _hand_out(lane.pipeline.finish(), lane)
 
     def _watch_system_clock(self) -> None:
         """Capture times keep running evenly when the system's clock is set; then they no longer agree with it."""
@@ -265,6 +256,15 @@ class LiveEngine:
         worker.submit(chosen)
 
     def _shed(self) -> None:
+        delay, share = self._pressure()
+        if self._shedder.update(time.monotonic(), delay, share):
+            self._relieve(self._shedder.level, self._shedder.load)
+
+    def _pressure(self) -> tuple[float | None, float | None]:
+        """The slowest camera's p95 delay in seconds, and the least share of what a camera offers that is processed.
+
+        A camera of which every frame is wanted has chosen its delay. None where no camera tells.
+        """
         delays, shares = [], []
         for lane in self.lanes:
             health = lane.source.health
@@ -277,12 +277,12 @@ class LiveEngine:
             offered = lane.offered.total_rate
             delay = lane.own_delay.quantile(0.95)
             if health.state is CameraState.LIVE and delay is not None and offered:
-                delays.append(delay)
+                delays.append(0.0 if lane.source.complete else delay)
                 shares.append(lane.meter.recent.rate / min(offered, ENOUGH_FPS))
-        changed = self._shedder.update(time.monotonic(), max(delays, default=None), min(shares, default=None))
-        if not changed:
-            return
-        level, load = self._shedder.level, self._shedder.load
+        return max(delays, default=None), min(shares, default=None)
+
+    def _relieve(self, level: int, load: Load) -> None:
+        """Give up, or take back, what the load level says."""
         self._telemetry.load_level = level
         self._telemetry.level_changes[level] += 1
         log.warning(
@@ -310,7 +310,7 @@ class LiveEngine:
             self._worker.close(0.5)
             self._apply_readings()
         for lane in self.lanes:
-            self._end_tracks(lane)
+            _hand_out(lane.pipeline.finish(), lane)
             for sink in lane.sinks:
                 sink.end(completed)
         deadline = time.monotonic() + CLOSE_SECONDS
@@ -320,3 +320,11 @@ class LiveEngine:
         deadline = time.monotonic() + 1.0
         for lane in self.lanes:
             lane.source.close(max(0.0, deadline - time.monotonic()))
+
+
+def _hand_out(summaries: Iterable[TrackSummary], lane: Lane) -> None:
+    """Give the tracks that ended to the camera's sinks."""
+    for summary in summaries:
+        lane.meter.tracks += 1
+        for sink in lane.sinks:
+            sink.end_track(summary)

@@ -60,10 +60,10 @@ class Histogram:
         return totals
 
     def summary(self) -> dict[str, float]:
-        """Count, and p50, p95, p99 in milliseconds."""
+        """Count, and p50, p95, p99 in milliseconds, to three digits."""
         return {
             "count": self.count,
-            **{f"p{share}_ms": round(1000 * self.quantile(share / 100), 1) for share in (50, 95, 99)},
+            **{f"p{share}_ms": float(f"{1000 * self.quantile(share / 100):.3g}") for share in (50, 95, 99)},
         }
 
     def _bucket(self, seconds: float) -> int:
@@ -110,6 +110,35 @@ class Recent:
         return sum(self._values()) / self._seconds
 
 
+class StageTimes:
+    """How long each stage takes; any thread may add and ask."""
+
+    def __init__(self) -> None:
+        self._stages: dict[str, Histogram] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Time the body of a `with` block as one sample of `stage`."""
+        start = time.perf_counter()
+        yield
+        self.add(stage, time.perf_counter() - start)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Record one sample of `stage`."""
+        with self._lock:
+            self._stages.setdefault(stage, Histogram()).add(seconds)
+
+    def histograms(self) -> dict[str, Histogram]:
+        """By stage, as they are now."""
+        with self._lock:
+            return dict(self._stages)
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Per stage: how often it ran, and percentiles of its milliseconds."""
+        return {stage: histogram.summary() for stage, histogram in self.histograms().items()}
+
+
 class CameraMeter:
     """One camera's share of the run. delay: seconds from capture to result; dropped: by reason, after the reader."""
 
@@ -132,7 +161,7 @@ class Telemetry:
     def __init__(self) -> None:
         self.started = time.monotonic()
         self.cameras: dict[str, CameraMeter] = {}
-        self.stages: dict[str, Histogram] = {}
+        self.stages = StageTimes()
         self.sinks: dict[tuple[str, str], Counter[str]] = {}
         self.load_level = 0
         self.level_changes: Counter[int] = Counter()
@@ -148,24 +177,9 @@ class Telemetry:
         with self._lock:
             return self.sinks.setdefault((camera, name), Counter())
 
-    def add(self, stage: str, seconds: float) -> None:
-        with self._lock:
-            self.stages.setdefault(stage, Histogram()).add(seconds)
-
-    @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        """Time the body of a `with` block as one sample of `stage`."""
-        start = time.perf_counter()
-        yield
-        self.add(stage, time.perf_counter() - start)
-
     def tick(self) -> None:
         """The engine's loop came round."""
         self.last_tick = time.monotonic()
-
-    def stage_summaries(self) -> dict[str, dict[str, float]]:
-        with self._lock:
-            return {name: histogram.summary() for name, histogram in self.stages.items()}
 
 
 def total_drops(health: Health, meter: CameraMeter) -> dict[str, int]:
@@ -223,7 +237,7 @@ def _metrics(telemetry: Telemetry, healths: Mapping[str, Health]) -> Iterator[Me
     yield from (state, received, processed, dropped, reconnects, repairs, tracks, readings, people, delay)
 
     stage = HistogramMetricFamily("sidewalk_stage_seconds", "Time spent in a stage", labels=["stage"])
-    for name, histogram in list(telemetry.stages.items()):
+    for name, histogram in telemetry.stages.histograms().items():
         stage.add_metric([name], _buckets(histogram), histogram.sum)
     failing = GaugeMetricFamily("sidewalk_sink_failing", "Whether a sink fails now", labels=["camera", "sink"])
     sinks = CounterMetricFamily(

@@ -14,8 +14,6 @@ class Sink(Protocol):
     looks complete; `close(completed=False)` (an error, not Ctrl-C) leaves the partial file under `*.partial`.
     """
 
-    name: str
-
     def write(self, frame: Frame, result: FrameResult) -> None: ...
 
     def end_track(self, summary: TrackSummary) -> None: ...

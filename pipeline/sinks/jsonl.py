@@ -14,8 +14,6 @@ from pipeline.types import Box, Frame, FrameResult, Label, Person, TrackSummary
 class JsonlSink:
     """Writes each frame's people as a JSON object on a line of its own; whole lines reach the file at once."""
 
-    name = "jsonl"
-
     def __init__(self, path: str | Path) -> None:
         self._file = TextFile(Path(path))
 

@@ -11,8 +11,6 @@ from pipeline.types import Frame, FrameResult, TrackSummary
 class MotSink:
     """Writes `frame,id,left,top,width,height,score,-1,-1,-1`; frames and pixels are counted from 1."""
 
-    name = "mot"
-
     def __init__(self, path: str | Path) -> None:
         self._file = TextFile(Path(path))
 

@@ -17,24 +17,22 @@ SEGMENTS = ("overlay-[0-9]*.mp4", "frames-[0-9]*.jsonl", "tracks-[0-9]*.jsonl", 
 """Files of a long live run, one a stretch of time, and its log."""
 
 
-def prepare_output(folder: str | Path, overwrite: bool = False) -> Path:
-    """Make sure that a run's files can go into the folder; it is made if need be.
-
-    overwrite: what an earlier run left there is to go, by `remove_earlier`, once the new one is sure to begin.
-    Raises SidewalkError for a place that cannot be written and, without overwrite, for one that holds an earlier run.
-    """
-    folder = Path(folder)
+def prepare_output(folder: Path) -> None:
+    """Make sure that files can be written into the folder; it is made if need be. Raises SidewalkError."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+
+
+def refuse_earlier(folder: Path) -> None:
+    """Raises SidewalkError where the folder holds the results of an earlier run."""
     earlier = earlier_results(folder)
-    if earlier and not overwrite:
+    if earlier:
         names = ", ".join(path.name for path in earlier[:3]) + (", ..." if len(earlier) > 3 else "")
         raise SidewalkError(
             f"{folder}: holds the results of an earlier run ({names}); give --overwrite or another --out"
         )
-    return folder
 
 
 def remove_earlier(folder: Path) -> None:

@@ -27,8 +27,6 @@ class PublishSink:
     url: an rtsp:// address that accepts a published stream; rate: frames a second the camera gives.
     """
 
-    name = "publish"
-
     def __init__(self, url: str, draw: Draw, rate: float) -> None:
         self._url = url
         self._draw = draw

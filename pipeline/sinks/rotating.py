@@ -7,22 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.sinks.base import Sink
-from pipeline.sinks.jsonl import line
-from pipeline.sinks.output import TextFile, partial
-from pipeline.sinks.tracks import track_record
+from pipeline.sinks.output import partial
 from pipeline.types import Frame, FrameResult, TrackSummary
 
 
 class RotatingSink:
     """Starts a new file of another sink at every full period of the clock, and whenever the picture changes form.
 
-    make: makes the sink that writes one file, given where; path: the file of a period, `STAMP` standing for its
+    make: makes the sink that writes one file, given its path; path: the file of a period, `STAMP` standing for its
     first moment in UTC; seconds: length of a period. Periods lie on the clock (every ten minutes: 10:00, 10:10),
     so that the files of several cameras belong together.
     """
 
-    def __init__(self, name: str, make: Callable[[Path, Frame | None], Sink], path: Path, seconds: float) -> None:
-        self.name = name
+    def __init__(self, make: Callable[[Path], Sink], path: Path, seconds: float) -> None:
         self._make = make
         self._path = self._current = path
         self._seconds = seconds
@@ -31,11 +28,11 @@ class RotatingSink:
         self._segment = 0
 
     def write(self, frame: Frame, result: FrameResult) -> None:
-        self._turn_to(frame.time, frame.segment, frame).write(frame, result)
+        self._turn_to(frame.time, frame.segment).write(frame, result)
 
     def end_track(self, summary: TrackSummary) -> None:
         # The track of a camera that is away ends later than its last frame: into the file that is open.
-        sink = self._sink or self._turn_to(summary.last_time, self._segment, None)
+        sink = self._sink or self._turn_to(summary.last_time, self._segment)
         sink.end_track(summary)
 
     def close(self, completed: bool = True) -> None:
@@ -50,13 +47,13 @@ class RotatingSink:
             if not completed and left.is_file() and left.stat().st_size == 0:
                 left.unlink()
 
-    def _turn_to(self, moment: float, segment: int, frame: Frame | None) -> Sink:
+    def _turn_to(self, moment: float, segment: int) -> Sink:
         period = (int(moment // self._seconds), segment)
         if self._sink is None or period != self._period:
             self.close()
             self._period, self._segment = period, segment
             self._current = self._free_path(moment)
-            self._sink = self._make(self._current, frame)
+            self._sink = self._make(self._current)
         return self._sink
 
     def _free_path(self, moment: float) -> Path:
@@ -69,21 +66,3 @@ class RotatingSink:
             path = first.with_name(f"{first.stem}-{number}{first.suffix}")
             number += 1
         return path
-
-
-class TrackLinesSink:
-    """tracks-*.jsonl: a line for each person who left during the file's period."""
-
-    name = "tracks"
-
-    def __init__(self, path: Path) -> None:
-        self._file = TextFile(path)
-
-    def write(self, frame: Frame, result: FrameResult) -> None:
-        """Frames have a file of their own."""
-
-    def end_track(self, summary: TrackSummary) -> None:
-        self._file.write(line(track_record(summary)))
-
-    def close(self, completed: bool = True) -> None:
-        self._file.close(completed)

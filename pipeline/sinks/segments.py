@@ -106,8 +106,6 @@ class SegmentSink:
     path: of the finished file; until then it is called `*.partial`.
     """
 
-    name = "overlay"
-
     def __init__(self, path: Path, draw: Draw, rate: float, crf: int = 23, preset: str = "veryfast") -> None:
         self._path = path
         self._partial = partial(path)

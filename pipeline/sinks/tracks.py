@@ -16,31 +16,39 @@ COLUMNS = ("camera", "track", "first_time", "last_time", "frames", "readings")
 BEST = ("best_time", "best_x1", "best_y1", "best_x2", "best_y2")
 
 
-class TracksSink:
-    """Writes both files into a folder. The table is made from the lines at the end, when its columns are known:
-    one for each attribute group and one for its probability, empty where the model abstains; then the best look."""
+class TrackLinesSink:
+    """tracks.jsonl: a line for each person, once they have left."""
 
-    name = "tracks"
-
-    def __init__(self, folder: str | Path) -> None:
-        self._table = Path(folder) / "tracks.csv"
-        self._lines = TextFile(Path(folder) / "tracks.jsonl")
+    def __init__(self, path: Path) -> None:
+        self._file = TextFile(path)
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         """Frames have a file of their own."""
 
     def end_track(self, summary: TrackSummary) -> None:
-        self._lines.write(line(track_record(summary)))
+        self._file.write(line(track_record(summary)))
 
     def close(self, completed: bool = True) -> None:
-        if self._lines.closed:
+        self._file.close(completed)
+
+
+class TracksSink(TrackLinesSink):
+    """Writes both files into a folder. The table is made from the lines at the end, when its columns are known:
+    one for each attribute group and one for its probability, empty where the model abstains; then the best look."""
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__(Path(folder) / "tracks.jsonl")
+        self._table = Path(folder) / "tracks.csv"
+
+    def close(self, completed: bool = True) -> None:
+        if self._file.closed:
             return
-        self._lines.close(completed=False)  # they take their name last, beside a table that is there
+        self._file.close(completed=False)  # the lines take their name last, beside a table that is there
         if completed:
             with writing(self._table):
                 self._write_table()
             finish(self._table, completed)
-            finish(self._lines.path, completed)
+            finish(self._file.path, completed)
 
     def _write_table(self) -> None:
         groups = list(dict.fromkeys(group for record in self._records() for group in record["attributes"]))
@@ -54,7 +62,7 @@ class TracksSink:
                 rows.writerow([*(record[column] for column in COLUMNS), *cells, *best])
 
     def _records(self) -> Iterator[dict[str, Any]]:
-        with partial(self._lines.path).open(encoding="utf-8") as file:
+        with partial(self._file.path).open(encoding="utf-8") as file:
             yield from map(json.loads, file)
 
 

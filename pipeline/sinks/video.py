@@ -40,8 +40,6 @@ class VideoSink:
     of x264. Raises SidewalkError where the file cannot be written.
     """
 
-    name = "video"
-
     def __init__(
         self, path: str | Path, info: SourceInfo, overlay: Draws, crf: int = 23, preset: str = "veryfast"
     ) -> None:

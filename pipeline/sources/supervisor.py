@@ -100,6 +100,7 @@ class CameraSupervisor:
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.camera = camera
+        self.complete = options.policy == "every_frame"
         self.options = options
         self._stall_timeout = stall_timeout
         self._retry = retry

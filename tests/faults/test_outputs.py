@@ -52,13 +52,11 @@ def test_a_full_disk_costs_that_output_alone_and_is_recovered_from(
     def sinks(info: SourceInfo, telemetry: Telemetry) -> list[GuardedSink]:
         def rotating(name: str, path: Path, make: Any) -> GuardedSink:
             counts = telemetry.sink(info.camera, name)
-            return GuardedSink(
-                info.camera, name, lambda: RotatingSink(name, make, path, ENDLESS), counts, retry_seconds=0.5
-            )
+            return GuardedSink(info.camera, name, lambda: RotatingSink(make, path, ENDLESS), counts, retry_seconds=0.5)
 
         return [
-            rotating("overlay", small_disk / "overlay-STAMP.mp4", lambda path, _: SegmentSink(path, plain, 10.0)),
-            rotating("frames", tmp_path / "frames-STAMP.jsonl", lambda path, _: JsonlSink(path)),
+            rotating("overlay", small_disk / "overlay-STAMP.mp4", lambda path: SegmentSink(path, plain, 10.0)),
+            rotating("frames", tmp_path / "frames-STAMP.jsonl", JsonlSink),
         ]
 
     camera = fake_camera("--bitrate", "2000")
@@ -135,7 +133,7 @@ def frames_of_recording(path: Path) -> int:
 
 def test_files_rotate_and_each_plays_even_after_a_crash(frames_in: Any, tmp_path: Path) -> None:
     path = tmp_path / "overlay-STAMP.mp4"
-    sink = RotatingSink("overlay", lambda path, _: SegmentSink(path, plain, 10.0), path, 5.0)
+    sink = RotatingSink(lambda path: SegmentSink(path, plain, 10.0), path, 5.0)
     start = 1_800_000_000.0
     rng = np.random.default_rng(0)
     for index in range(120):

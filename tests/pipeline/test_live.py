@@ -9,7 +9,8 @@ import pytest
 from pipeline.build import source_name
 from pipeline.config import CameraConfig, Config
 from pipeline.live import publish_address, run_live
-from pipeline.sinks.rotating import RotatingSink, TrackLinesSink
+from pipeline.sinks import TrackLinesSink
+from pipeline.sinks.rotating import RotatingSink
 from pipeline.types import SidewalkError, TrackSummary
 
 
@@ -40,7 +41,7 @@ def test_a_recording_beside_a_live_camera_is_an_error_that_says_so(tmp_path: Pat
 
 def test_a_track_that_ends_while_its_camera_is_away_is_still_written(tmp_path: Path) -> None:
     path = tmp_path / "tracks-STAMP.jsonl"
-    sink = RotatingSink("tracks", lambda path, _: TrackLinesSink(path), path, 600.0)
+    sink = RotatingSink(TrackLinesSink, path, 600.0)
     for last in (1_800_000_000.0, 1_800_000_601.0):
         sink.end_track(TrackSummary("gate", 1, last - 5, last, 50, {}, 0, (0.0, 0.0, 1.0, 1.0), last))
     sink.close()
@@ -55,7 +56,7 @@ def test_a_file_that_could_not_even_be_begun_is_not_left_behind(tmp_path: Path) 
         def end_track(self, summary: TrackSummary) -> None:
             raise OSError(28, "No space left on device")
 
-    sink = RotatingSink("tracks", lambda path, _: Full(path), tmp_path / "tracks-STAMP.jsonl", 600.0)
+    sink = RotatingSink(Full, tmp_path / "tracks-STAMP.jsonl", 600.0)
     with pytest.raises(OSError, match="No space"):
         sink.end_track(TrackSummary("gate", 1, 1.0, 2.0, 50, {}, 0, None, None))
     assert len(list(tmp_path.iterdir())) == 1

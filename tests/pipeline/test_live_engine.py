@@ -32,6 +32,8 @@ from pipeline.types import Frame, FrameResult, SourceInfo, TrackSummary
 class Ticking:
     """A camera that has a new frame every period; `silent` stops it, `segment` is what its frames carry."""
 
+    complete = False
+
     def __init__(self, camera: str, period: float = 0.05) -> None:
         self.camera = camera
         self.on_change: Callable[[], None] = lambda: None

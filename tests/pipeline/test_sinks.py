@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.sinks import JsonlSink, MotSink, TracksSink, prepare_output, remove_earlier
+from pipeline.sinks import JsonlSink, MotSink, TracksSink
+from pipeline.sinks.output import prepare_output, refuse_earlier, remove_earlier
 from pipeline.types import Frame, FrameResult, Label, Person, SidewalkError, TrackSummary
 
 FRAME = Frame("door", 0, 0.0, np.zeros((4, 4, 3), np.uint8))
@@ -111,13 +112,15 @@ def test_an_earlier_run_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
     for name in ("frames.jsonl", "overlay.mp4", "overlay-20261124T101500.mp4", "mot.txt.partial", "notes.txt"):
         (tmp_path / name).write_text("earlier")
     with pytest.raises(SidewalkError, match=r"holds the results of an earlier run .*--overwrite"):
-        prepare_output(tmp_path)
+        refuse_earlier(tmp_path)
     assert len(list(tmp_path.iterdir())) == 5
-    prepare_output(tmp_path, overwrite=True)
+    prepare_output(tmp_path)
     assert len(list(tmp_path.iterdir())) == 5
     remove_earlier(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-    assert prepare_output(tmp_path / "new" / "run").is_dir()
+    refuse_earlier(tmp_path)
+    prepare_output(tmp_path / "new" / "run")
+    assert (tmp_path / "new" / "run").is_dir()
 
 
 @pytest.mark.parametrize("place", ["file/run", "file", "/proc/sidewalk"])
