@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from pipeline.ignore import NOTHING_IGNORED, IgnoredAreas
 from pipeline.record import write_records
 from pipeline.sources.url import is_rtsp, redact_address
 from pipeline.tracklets import TrackletBuffer
-from pipeline.types import SidewalkError, SourceInfo
+from pipeline.types import SidewalkError, SourceInfo, user_errors
 
 if TYPE_CHECKING:
     from par_model import Recognizer
@@ -72,6 +72,7 @@ def run(
             prepare_output(folder)
             if not overwrite:
                 refuse_earlier(folder)
+            spare_sources(folder, cameras)
         models = load_models(config)
         build = camera_factory(config, models.recognizer, {s.info.camera: c for s, c in zip(opened, cameras)})
         build(opened[0].info)  # fails on wrong settings while the earlier results are still there
@@ -85,12 +86,33 @@ def run(
         sinks=lambda info: file_sinks(config, info, folders[info.camera]),
         observer=observer,
     )
+
+    def write() -> None:
+        records = ((folders[camera.info.camera], camera, None) for camera in engine.report.cameras)
+        write_records(records, config, models, started)
+
     try:
-        report = engine.run()
+        engine.run()
+    except BaseException:
+        with suppress(SidewalkError):
+            write()
+        raise
     finally:
         models.detector.close()
-    write_records(((folders[camera.info.camera], camera, None) for camera in report.cameras), config, models, started)
-    return report
+    write()
+    return engine.report
+
+
+def spare_sources(folder: Path, cameras: Sequence[CameraConfig]) -> None:
+    """Raises SidewalkError for a source that is itself a result in the folder, which is to be overwritten."""
+    from pipeline.sinks.output import earlier_results
+
+    results = {path.resolve() for path in earlier_results(folder)}
+    for camera in cameras:
+        if Path(camera.url).resolve() in results:
+            raise SidewalkError(
+                f"{camera.url}: --overwrite would remove it with the other results in {folder}; choose another --out"
+            )
 
 
 def is_camera(url: str) -> bool:
@@ -194,15 +216,6 @@ def load_recognizer(config: Config) -> Recognizer | None:
         without=config.recognition.without,
         threads=config.threads,
     )
-
-
-@contextmanager
-def user_errors() -> Iterator[None]:
-    """Errors of the model packages about what the user named become one-line errors of the command."""
-    try:
-        yield
-    except (ValueError, FileNotFoundError) as error:
-        raise SidewalkError(str(error)) from error
 
 
 def camera_factory(

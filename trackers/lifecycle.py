@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
@@ -71,36 +72,46 @@ class ArrayTracker:
         owner = self._step(boxes, scores, dt, frame)
         held = (owner >= 0).nonzero()[0]
         rows, owner = rows[held], owner[held]
+        kept = self._survivors(owner)
         ids = self._tracks["id"][owner]
         filtered = motion.to_corners(self._states[motion.VALUE][:, owner]) if self.boxes == "filtered" else None
-        self._retire()
+        self._keep(kept)
         return labelled(detections, rows, ids, filtered)
 
     def _step(self, boxes: np.ndarray, scores: np.ndarray, dt: float, frame: np.ndarray | None) -> np.ndarray:
         """The row of the track (N,) that each box (N, 4) with its score (N,) now belongs to, or NOBODY.
 
-        Called `dt` seconds after the last one; tracks may be appended, and go only in `_retire`.
+        Called `dt` seconds after the last one; tracks may be appended, and go only when the step is over.
         """
         raise NotImplementedError
 
-    def _retire(self) -> None:
-        """End tracks out of sight for longer than `lost_seconds`, unconfirmed ones missed once, and duplicates."""
-        seen = self._tracks["seen"]
-        in_sight = seen == self._clock
-        if in_sight.all():
-            return
-        lost = ~in_sight & (self._tracks["id"] > 0) & (seen >= self._clock - self.lost_seconds)
-        kept = in_sight | lost
-        if self.duplicate < 1:
-            kept[self._duplicates(lost.nonzero()[0], in_sight.nonzero()[0])] = False
-        self._keep(kept)
+    def _survivors(self, owner: np.ndarray) -> np.ndarray:
+        """Which tracks (T,) go on.
 
-    def _duplicates(self, lost: np.ndarray, in_sight: np.ndarray) -> np.ndarray:
-        """The rows of tracks that are a second track of somebody, of each pair the one with fewer detections.
-
-        lost, in_sight: rows of the tracks to compare.
+        Those end that are out of sight for longer than `lost_seconds`, unconfirmed ones missed once, and of two tracks
+        of one person the one with fewer detections, whose place in `owner` (N,) the other takes.
         """
-        value, hits = self._states[motion.VALUE], self._tracks["hits"]
+        seen, hits = self._tracks["seen"], self._tracks["hits"]
+        in_sight = seen == self._clock
+        lost = ~in_sight & (self._tracks["id"] > 0) & (seen >= self._clock - self.lost_seconds)
+        kept: np.ndarray = in_sight | lost
+        if self.duplicate < 1 and lost.any():
+            for old, new in self._duplicates(lost.nonzero()[0], in_sight.nonzero()[0]):
+                if not (kept[old] and kept[new]):
+                    continue
+                if hits[old] > hits[new]:
+                    identity = self._tracks["id"][old], hits[old] + hits[new]
+                    self._tracks[old], self._states[:, :, old] = self._tracks[new], self._states[:, :, new]
+                    self._tracks["id"][old], self._tracks["hits"][old] = identity
+                    owner[owner == new] = old
+                    kept[new] = False
+                else:
+                    kept[old] = False
+        return kept
+
+    def _duplicates(self, lost: np.ndarray, in_sight: np.ndarray) -> Iterator[tuple[int, int]]:
+        """Pairs of rows, of those lost and those in sight, that are two tracks of one person."""
+        value = self._states[motion.VALUE]
         apart = np.abs(value[:2, lost, None] - value[:2, None, in_sight])
         # Boxes that overlap so much have centres this close: hardly any pair needs the whole sum.
         close_x, close_y = apart < (1 / self.duplicate - 1) * value[2:, lost, None]
@@ -110,7 +121,7 @@ class ArrayTracker:
             boxes = motion.to_corners(value)
             same = iou(boxes[lost], boxes[in_sight]).diagonal() > self.duplicate
             lost, in_sight = lost[same], in_sight[same]
-        return np.where(hits[lost] > hits[in_sight], in_sight, lost)
+        return zip(lost.tolist(), in_sight.tolist())
 
     def _advance(self, timestamp: float) -> float:
         """Move the clock; seconds since the last update."""

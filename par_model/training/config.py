@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from par_model.datasets import Format
+from par_model.settings import Section, change, explain, read_yaml
 
 
 class ConfigError(ValueError):
@@ -20,11 +20,7 @@ Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Marginal = Share | dict[str, Share]
 
 
-class Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Data(Settings):
+class Data(Section):
     """Where the tracklets lie (see par_model.datasets.open_dataset).
 
     train, validation: a folder or file, several only of shards. *_split: keep this split of the data set.
@@ -47,14 +43,14 @@ class Data(Settings):
     validation_limit: Annotated[int, Field(ge=1)] | None = None
 
 
-class Clip(Settings):
+class Clip(Section):
     """Which CLIP the frozen tower starts from: an open_clip name and its weights, or a local file as `pretrained`."""
 
     name: str = "ViT-B-16-quickgelu"
     pretrained: str = "openai"
 
 
-class Model(Settings):
+class Model(Section):
     """sizes: changes to the preset's par_model.config.ModelConfig.
 
     text: features of the attribute words, by CLIP's text tower or hashed. start: a checkpoint to go on from,
@@ -69,7 +65,7 @@ class Model(Settings):
     tower: str | None = None
 
 
-class Augmentation(Settings):
+class Augmentation(Section):
     """Strengths of the random changes (see par_model.training.augment).
 
     scale, shift, aspect, rotation: another box round the same person, in fractions of the box and degrees;
@@ -115,7 +111,7 @@ class Augmentation(Settings):
     shift_pixels: int = 10
 
 
-class Loss(Settings):
+class Loss(Section):
     """weighted_bce: the published loss, each label weighted by how rare it is.
 
     cross_entropy: one softmax a one-of group, one sigmoid a binary one.
@@ -131,7 +127,7 @@ class Loss(Settings):
     parts: Annotated[float, Field(ge=0.0)] = 0.0
 
 
-class Stage(Settings):
+class Stage(Section):
     """One part of the training.
 
     learns: `backbone`, the visual tower alone on single pictures, with a pooling head that is thrown away
@@ -178,7 +174,7 @@ class Stage(Settings):
         return self
 
 
-class Calibration(Settings):
+class Calibration(Section):
     """How temperatures, offsets, thresholds and priors are fitted on the validation tracklets once training is over.
 
     marginals: how common a group's attributes are expected to be where the model will run, a share for a binary group,
@@ -194,7 +190,7 @@ class Calibration(Settings):
     one_of: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.4
 
 
-class Run(Settings):
+class Run(Section):
     """A whole training run.
 
     out: folder of logs, plots, state and `best.safetensors`; half: store that in fp16. compile: translate the steps
@@ -220,72 +216,12 @@ class Run(Settings):
 
 def load_run(path: Path, changes: Sequence[str] = ()) -> Run:
     """Read a run from YAML. changes: `key.sub=value` with the value in YAML; a number is an index of a list."""
-    import yaml
-
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: a training configuration is a mapping of keys")
-    for change in changes:
-        key, equals, text = change.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {change}: write key.sub=value")
-        _assign(values, key.split("."), yaml.safe_load(text), change)
-    try:
+        values = read_yaml(path)
+        for assignment in changes:
+            change(values, assignment)
         return Run.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(error)}") from error
-
-
-def _assign(values: Any, keys: Sequence[str], value: object, change: str) -> None:
-    for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
-        if isinstance(values, list):
-            if not key.isdigit() or int(key) >= len(values):
-                raise ConfigError(f"--set {change}: {key!r} is no index of a list of {len(values)}")
-            if last:
-                values[int(key)] = value
-            else:
-                values = values[int(key)]
-        elif isinstance(values, dict):
-            if last:
-                values[key] = value
-            else:
-                if values.get(key) is None:
-                    values[key] = {}
-                values = values[key]
-        else:
-            raise ConfigError(f"--set {change}: there is nothing under {'.'.join(keys[:depth])!r}")
-
-
-def _explain(error: ValidationError) -> str:
-    """The first problem in one line, with the key that was meant where a key is unknown."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] != "extra_forbidden":
-        return f"{place}: {first['msg']}"
-    model: Any = Run
-    for part in first["loc"][:-1]:
-        model = _field_model(model, part)
-    known = list(model.model_fields) if model is not None else []
-    close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
-    return f"unknown key {place!r}; {hint}"
-
-
-def _field_model(model: Any, part: int | str) -> Any:
-    """The settings class behind one step of an error's place: a field's, or that of a list's items."""
-    if isinstance(part, int) or model is None:
-        return model
-    annotation: Mapping[str, Any] = {name: field.annotation for name, field in model.model_fields.items()}
-    candidates = [annotation.get(part)]
-    while candidates:
-        candidate = candidates.pop()
-        if isinstance(candidate, type) and issubclass(candidate, Settings):
-            return candidate
-        candidates += list(getattr(candidate, "__args__", ()))
-    return None
+        raise ConfigError(f"{path}: {explain(error, Run)}") from error
+    except ValueError as error:
+        raise ConfigError(str(error)) from error

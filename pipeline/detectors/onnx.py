@@ -14,7 +14,7 @@ from pipeline.detectors.base import person_class
 from pipeline.detectors.heads import YOLO, Head, recognise
 from pipeline.detectors.letterbox import Letterbox
 from pipeline.detectors.ultralytics import state_licence
-from pipeline.types import Image, SidewalkError
+from pipeline.types import Image, SidewalkError, user_errors
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -52,10 +52,8 @@ class OnnxDetector:
     ) -> None:
         self._path = Path(path)
         self._threads, self._precision = threads, precision
-        try:
+        with user_errors():
             self._graph = Graph.load(path, device, backend, threads, precision=precision)
-        except ValueError as error:
-            raise SidewalkError(str(error)) from error
         self.name = name or self._path.stem
         if "AGPL" in self._graph.metadata.get("license", ""):
             state_licence(self.name)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.types import SidewalkError
 
 PARTIAL = ".partial"
+STAMP = "%Y%m%dT%H%M%SZ"
+"""A moment, in UTC, as it stands in file names."""
 
-RESULTS = ("overlay.mp4", "frames.jsonl", "tracks.jsonl", "tracks.csv", "mot.txt", "run.json")
+RECORDED = ("overlay.mp4", "frames.jsonl", "tracks.jsonl", "tracks.csv", "mot.txt")
+"""What a run over a recording writes."""
 SEGMENTS = ("overlay-[0-9]*.mp4", "frames-[0-9]*.jsonl", "tracks-[0-9]*.jsonl", "mot-[0-9]*.txt", "events.jsonl*")
-"""Files of a long live run, one a stretch of time, and its log."""
+"""Files of live runs, one a stretch of time, and their log."""
+RECORDS = ("run.json", "run-[0-9]*.json")
+"""What ran last, and what ran live before."""
 
 
 def prepare_output(folder: Path) -> None:
@@ -25,9 +31,9 @@ def prepare_output(folder: Path) -> None:
             pass
 
 
-def refuse_earlier(folder: Path) -> None:
-    """Raises SidewalkError where the folder holds the results of an earlier run."""
-    earlier = earlier_results(folder)
+def refuse_earlier(folder: Path, patterns: Sequence[str] = (*RECORDED, *SEGMENTS, *RECORDS)) -> None:
+    """Raises SidewalkError where the folder holds such results of an earlier run."""
+    earlier = earlier_results(folder, patterns)
     if earlier:
         names = ", ".join(path.name for path in earlier[:3]) + (", ..." if len(earlier) > 3 else "")
         raise SidewalkError(
@@ -42,11 +48,18 @@ def remove_earlier(folder: Path) -> None:
             path.unlink()
 
 
-def earlier_results(folder: Path) -> list[Path]:
+def earlier_results(folder: Path, patterns: Sequence[str] = (*RECORDED, *SEGMENTS, *RECORDS)) -> list[Path]:
     """Files in the folder that a run of Sidewalk wrote, whole or partial."""
-    patterns = [*RESULTS, *SEGMENTS]
     found = {path for name in patterns for end in ("", PARTIAL) for path in folder.glob(name + end)}
     return sorted(path for path in found if path.is_file())
+
+
+def set_aside(path: Path) -> None:
+    """Move an earlier run's file, if there is one, to a name with the time it was written at."""
+    with writing(path):
+        if path.exists():
+            stamp = time.strftime(STAMP, time.gmtime(path.stat().st_mtime))
+            path.rename(path.with_name(f"{path.stem}-{stamp}{path.suffix}"))
 
 
 def partial(path: Path) -> Path:

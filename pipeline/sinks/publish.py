@@ -65,7 +65,7 @@ class PublishSink:
         bitrate = max(200_000, int(BITS_PER_PIXEL * width * height * self._rate))
         order = {"url": self._url, "width": width, "height": height, "rate": self._rate, "bitrate": bitrate}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.sinks.publisher"],
+            [sys.executable, "-P", "-m", "pipeline.sinks.publisher"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -106,7 +106,10 @@ class PublishSink:
     @staticmethod
     def _last_words(process: subprocess.Popen[bytes]) -> str:
         assert process.stderr is not None
-        process.wait(1.0)
+        try:
+            process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return "the publishing process hangs"
         words = process.stderr.read().decode(errors="replace").strip().splitlines()
         return words[-1] if words else "the publishing process ended"
 

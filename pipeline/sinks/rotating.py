@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.sinks.base import Sink
-from pipeline.sinks.output import partial
+from pipeline.sinks.output import STAMP, partial
 from pipeline.types import Frame, FrameResult, TrackSummary
 
 
@@ -58,7 +58,7 @@ class RotatingSink:
 
     def _free_path(self, moment: float) -> Path:
         """The period's file; with a number where an earlier run or form of picture has left one."""
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment))
+        stamp = time.strftime(STAMP, time.gmtime(moment))
         first = self._path.with_name(self._path.name.replace("STAMP", stamp))
         first.parent.mkdir(parents=True, exist_ok=True)
         path, number = first, 2

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.sources.base import Source
-from pipeline.types import SidewalkError
 
 __all__ = ["Source", "open_source"]
 
@@ -51,9 +50,6 @@ def open_source(
 
 def _open_webcam(url: str, camera: str) -> Source:
     from pipeline.sources.files import VideoSource
-    from pipeline.sources.webcam import open_webcam
+    from pipeline.sources.webcam import open_webcam, webcam_number
 
-    number = url.removeprefix("webcam:")
-    if not number.isdigit():
-        raise SidewalkError(f"{url}: webcams are numbered from 0; write webcam:0")
-    return VideoSource(open_webcam(int(number)), camera, url, live=True)
+    return VideoSource(open_webcam(webcam_number(url)), camera, url, live=True)

@@ -41,7 +41,10 @@ class ImageSource:
         if not paths:
             raise SidewalkError(f"{pattern}: no pictures there; {remedy}")
         self._paths = sorted(paths, key=natural_order)
-        self._base = 1 / Fraction(fps or sequence_rate(self._paths[0].parent) or RATE).limit_denominator(1001)
+        rate = fps or sequence_rate(self._paths[0].parent) or RATE
+        # Whichever is the larger number is rounded: a picture an hour has a rate of almost nothing.
+        period = Fraction(1 / rate).limit_denominator(1001)
+        self._base = period if rate < 1 else 1 / Fraction(rate).limit_denominator(1001)
         first = next((image for image in map(read_image, self._paths) if image is not None), None)
         if first is None:
             raise SidewalkError(f"{pattern}: none of its {len(paths)} pictures can be read; check the files")

@@ -9,15 +9,18 @@ from pipeline.sources.clock import EPOCH
 from pipeline.sources.handover import ReaderOptions
 from pipeline.sources.supervisor import CameraSupervisor, Retry
 from pipeline.sources.url import is_address, redact_address
+from pipeline.sources.webcam import webcam_number
 from pipeline.types import SidewalkError
 
 
 def reader_options(camera: CameraConfig, live: LiveConfig) -> ReaderOptions:
-    """What a camera's reader is told: its own settings, else those for all. Raises SidewalkError for a recording."""
+    """What a camera's reader is told: its own settings, else those for all. Raises SidewalkError for no camera."""
     if not is_address(camera.url) and not camera.url.startswith("webcam:"):
         raise SidewalkError(
             f"{redact_address(camera.url)}: a recording cannot run beside live cameras; run it by itself"
         )
+    if camera.url.startswith("webcam:"):
+        webcam_number(camera.url)
     return ReaderOptions(
         url=camera.url,
         transport=camera.transport or live.transport,

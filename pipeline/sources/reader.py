@@ -225,9 +225,9 @@ def open_stream(options: ReaderOptions) -> av.container.InputContainer:
     import av
 
     if options.url.startswith("webcam:"):
-        from pipeline.sources.webcam import open_webcam
+        from pipeline.sources.webcam import open_webcam, webcam_number
 
-        return open_webcam(int(options.url.removeprefix("webcam:")))
+        return open_webcam(webcam_number(options.url))
 
     settings = {"analyzeduration": "500000", "fpsprobesize": "0", "max_delay": "200000"}
     if is_rtsp(options.url):

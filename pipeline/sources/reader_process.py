@@ -45,6 +45,7 @@ class ReaderProcess:
             self._process = subprocess.Popen(
                 [
                     sys.executable,
+                    "-P",  # else a folder `pipeline` in the current directory would be run
                     "-m",
                     "pipeline.sources.reader",
                     str(theirs.fileno()),

@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 
+def webcam_number(url: str) -> int:
+    """The number in `webcam:N`. Raises SidewalkError where there is none."""
+    number = url.removeprefix("webcam:")
+    if not (number.isascii() and number.isdigit()):
+        raise SidewalkError(f"{url}: webcams are numbered from 0; write webcam:0")
+    return int(number)
+
+
 def open_webcam(number: int) -> InputContainer:
     """Open the machine's camera of that number, counted from 0. Raises SidewalkError where there is none."""
     import av
