@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from pipeline.cli import main
+from pipeline.types import SidewalkError
 
 HEAVY = ("torch", "ultralytics", "onnxruntime", "openvino", "supervision", "cv2", "av", "scipy", "matplotlib")
 
@@ -30,14 +31,23 @@ def test_importing_the_model_package_does_not_load_ultralytics() -> None:
     assert "ultralytics" not in imported_by("import par_model, pipeline, pipeline.build, pipeline.engine")
 
 
-def test_debug_may_stand_anywhere_and_shows_the_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kind", "code"), [(RuntimeError, 1), (SidewalkError, 2)])
+def test_debug_may_stand_anywhere_and_shows_the_fault_without_passwords(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: type[Exception], code: int
+) -> None:
     def fail() -> bool:
-        raise RuntimeError("broken")
+        raise kind("broken") from OSError("refused: 'http://guard:hunter2@10.0.0.9/x'")
 
     monkeypatch.setattr("pipeline.doctor.examine", fail)
     monkeypatch.setattr(sys, "argv", ["sidewalk", "doctor", "--debug"])
-    with pytest.raises(RuntimeError, match="broken"):
+    with pytest.raises(SystemExit) as end:
         main()
+    assert end.value.code == code
+    shown = capsys.readouterr().err
+    assert "Traceback" in shown
+    assert "broken" in shown
+    assert "http://***@10.0.0.9/x" in shown
+    assert "hunter2" not in shown
 
 
 def test_no_command_shows_the_help_and_nothing_else(

@@ -46,6 +46,10 @@ def test_set_overrides_the_file(tmp_path: Path) -> None:
         ("detector: [\n", "is not valid YAML"),
         ("- 1\n", "expected 'key: value' lines"),
         ("cameras:\n- url: ${SIDEWALK_NO_SUCH}\n", "${SIDEWALK_NO_SUCH} is not set"),
+        ("cameras:\n- {name: gate, uri: a}\n", "unknown key 'cameras.0.uri'; did you mean 'url'?"),
+        ("cameras:\n- {url: a, ignore: [[[0, 0], [1920, 0], [1920, 200]]]}\n", "cameras.0.ignore.0.1.0 is 1920"),
+        ("cameras:\n- {url: a, ignore: [[]]}\n", "cameras.0.ignore.0: list should have at least 3 items"),
+        ("overlay:\n  preset: veryfst\n", "overlay.preset is 'veryfst'; input should be 'ultrafast'"),
     ],
 )
 def test_a_mistake_is_named_in_one_line(tmp_path: Path, text: str, said: str) -> None:
@@ -61,6 +65,30 @@ def test_a_mistake_is_named_in_one_line(tmp_path: Path, text: str, said: str) ->
 def test_a_bad_override_is_named(override: str) -> None:
     with pytest.raises(SidewalkError, match=r"--set|unknown|threads"):
         load_config(None, [override])
+
+
+def test_a_setting_of_one_camera_can_be_changed(tmp_path: Path) -> None:
+    path = write(tmp_path, "cameras:\n- {url: a}\n- {url: b}\n")
+    assert load_config(path, ["cameras.1.fps=5"]).cameras[1].fps == 5
+    with pytest.raises(SidewalkError, match="'2' is no index of a list of 2"):
+        load_config(path, ["cameras.2.fps=5"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cameras:\n- {name: entrance-north-gate, url: '@'}\n- {name: entrance-north-gate, url: b}\n",
+        "cameras:\n- {name: gate, uri: '@'}\n",
+        "cameras:\n- '@'\n",
+        "cameras:\n- {url: ['@']}\n",
+        "live:\n  publish: {url: '@'}\n",
+    ],
+)
+def test_no_mistake_shows_a_password(tmp_path: Path, text: str) -> None:
+    address = "rtsp://administrator:S3cret-With-Quite-Some-Length-1234567890@10.0.0.9/live"
+    with pytest.raises(SidewalkError) as caught:
+        load_config(write(tmp_path, text.replace("@", address)))
+    assert "S3cr" not in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

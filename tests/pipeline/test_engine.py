@@ -232,6 +232,25 @@ def test_a_camera_that_was_done_is_complete_although_the_run_is_not() -> None:
     assert [camera.times.summary()["write"]["count"] for camera in report.cameras] == [30, 11]
 
 
+@pytest.mark.parametrize("broken", ["camera", "sinks", "frames"])
+def test_whatever_fails_every_source_is_closed_and_the_report_says_what_was_done(broken: str) -> None:
+    def fail_on_b(info: SourceInfo, made: Any) -> Any:
+        if info.camera == "b":
+            raise RuntimeError("broken")
+        return made
+
+    streets = [Street(10, "a"), Street(10, "b", fails_at=3 if broken == "frames" else None), Street(10, "c")]
+    run = engine(*streets, shelf=Shelf())
+    if broken != "frames":
+        name = {"camera": "_cameras", "sinks": "_sinks"}[broken]
+        made = getattr(run, name)
+        setattr(run, name, lambda info: fail_on_b(info, made(info)))
+    with pytest.raises((RuntimeError, OSError)):
+        run.run()
+    assert all(street.closed for street in streets)
+    assert [(c.info.camera, c.interrupted) for c in run.report.cameras] == [("a", False), ("b", True)]
+
+
 def test_a_run_can_be_stopped_from_elsewhere() -> None:
     shelf = Shelf()
     run = engine(Street(), shelf=shelf, observer=lambda info, result: run.stop() if result.index == 25 else None)

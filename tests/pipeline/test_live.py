@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from pipeline.build import source_name
 from pipeline.config import CameraConfig, Config
 from pipeline.live import publish_address, run_live
 from pipeline.sinks import TrackLinesSink
+from pipeline.sinks.output import set_aside
 from pipeline.sinks.rotating import RotatingSink
 from pipeline.types import SidewalkError, TrackSummary
 
@@ -37,6 +39,23 @@ def test_a_recording_beside_a_live_camera_is_an_error_that_says_so(tmp_path: Pat
     with pytest.raises(SidewalkError, match=r"people\.mp4.*by itself") as error:
         run_live(Config(), cameras, tmp_path)
     assert "s3cret" not in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["webcam:front", "webcam:", "webcam:/dev/video0", "webcam:²"])
+def test_a_webcam_has_a_number(url: str, tmp_path: Path) -> None:
+    with pytest.raises(SidewalkError, match="numbered from 0; write webcam:0"):
+        run_live(Config(), [CameraConfig(url=url)], tmp_path)
+
+
+def test_a_live_run_does_not_mix_with_a_recordings_results_and_keeps_earlier_records(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("earlier")
+    os.utime(tmp_path / "run.json", (1_800_000_000, 1_800_000_000))
+    set_aside(tmp_path / "run.json")
+    set_aside(tmp_path / "run.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["run-20270115T080000Z.json"]
+    (tmp_path / "overlay.mp4").touch()
+    with pytest.raises(SidewalkError, match=r"holds the results of an earlier run \(overlay\.mp4\)"):
+        run_live(Config(), [CameraConfig(url="rtsp://127.0.0.1:1/x")], tmp_path)
 
 
 def test_a_track_that_ends_while_its_camera_is_away_is_still_written(tmp_path: Path) -> None:

@@ -275,6 +275,43 @@ def test_a_slow_network_is_no_load_of_this_machine(monkeypatch: pytest.MonkeyPat
     assert engine.lanes[0].meter.delay.quantile(0.5) > 2.5
 
 
+def test_somebody_in_pictures_from_long_ago_keeps_their_number() -> None:
+    class Behind(Ticking):
+        """Its pictures are a minute and a half old, as those of a recording that is read in full may be."""
+
+        def take(self) -> Frame | None:
+            frame = super().take()
+            return frame and replace(frame, time=frame.time - 90.0)
+
+    engine, kept = build([Behind("camera")], Box())
+    engine.run(1.0)
+    assert len(kept["camera"].results) > 5
+    assert {person.track for result in kept["camera"].results for person in result.people} == {1}
+
+
+def test_a_camera_of_which_every_frame_is_wanted_loses_none_and_sheds_no_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Complete(Ticking):
+        """Far behind, for it waits for the models."""
+
+        complete = True
+
+        def take(self) -> Frame | None:
+            frame = super().take()
+            return frame and replace(frame, time=frame.time - 5.0)
+
+    monkeypatch.setattr("pipeline.shedding.SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr("pipeline.shedding.TROUBLE_SECONDS", 0.0)
+    engine, _ = build([Complete("camera")], Box())
+    engine.run(1.5)
+    assert engine._shedder.level == 0
+    engine, kept = build([Complete("camera", period=0.02)], Box())
+    engine._shedder.level = 4
+    monkeypatch.setattr(engine._shedder, "update", lambda *_: False)
+    engine.run(1.0)
+    assert engine.lanes[0].meter.dropped["stride"] == 0
+    assert len(kept["camera"].results) > 10
+
+
 def test_people_in_ignored_areas_are_not_tracked() -> None:
     left_half = IgnoredAreas([[(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]])
     engine, kept = build([Ticking("a"), Ticking("b")], Box(), areas={"a": left_half})

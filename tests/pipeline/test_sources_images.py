@@ -39,6 +39,8 @@ def test_the_rate_is_the_users_or_the_sequences_or_25(folder: Path) -> None:
     source = open_source(str(folder), fps=29.97)
     assert source.info.rate == Fraction(2997, 100)
     assert [frame.time for frame in source][2] == pytest.approx(2 / 29.97)
+    source = open_source(str(folder), fps=1 / 3600)
+    assert [frame.time for frame in source][:3] == [0.0, 3600.0, 7200.0]
 
 
 def test_an_unreadable_picture_is_skipped_and_keeps_its_time(folder: Path) -> None:

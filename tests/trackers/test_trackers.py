@@ -290,3 +290,19 @@ def test_one_box_in_an_empty_scene_is_nobody_until_it_is_seen_again(name: str) -
     assert tracker.update(box, 6.3).tracker_id.tolist() == [2]
     # Pictures so far apart that nobody is carried over are first pictures all of them.
     assert tracker.update(box, 20.0).tracker_id.tolist() == [3]
+
+
+@pytest.mark.parametrize("name", ["sidewalk", "bytetrack", "botsort"])
+def test_whoever_takes_the_place_of_one_who_was_lost_is_one_track(name: str) -> None:
+    tracker = create_tracker(name, lost_seconds=5.0)
+    place = np.array([[200.0, 100, 260, 250]])
+    for frame in range(40):
+        tracker.update(people(place), frame / 10)
+    seen = []
+    for step in range(60):
+        box = place + np.array([max(420 - 200 - 6 * step, 0), 0, max(420 - 200 - 6 * step, 0), 0])
+        ids = tracker.update(people(box), 4 + step / 10).tracker_id.tolist()
+        assert set(ids).isdisjoint(tracker.ended)
+        seen += ids
+    assert set(seen) == {1, 2}
+    assert len(seen) == 59  # all but the first sight
