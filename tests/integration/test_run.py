@@ -18,8 +18,12 @@ import cv2
 import numpy as np
 import pytest
 
+import pipeline.build
 from pipeline.cli import main
+from pipeline.config import Config
 from pipeline.demo import photograph_clip
+from pipeline.sinks import Sink
+from pipeline.types import SidewalkError, SourceInfo
 
 FILES = {"overlay.mp4", "frames.jsonl", "tracks.jsonl", "tracks.csv", "mot.txt", "run.json"}
 
@@ -113,6 +117,39 @@ def test_an_earlier_run_is_not_overwritten_unless_told(
     assert sidewalk(monkeypatch, "run", clip, "--out", out) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert sidewalk(monkeypatch, "run", clip, "--out", out, "--overwrite") == 0
+
+
+def test_a_result_that_is_processed_again_is_not_overwritten(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "overlay.mp4"
+    source.write_bytes(clip.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert sidewalk(monkeypatch, "run", "overlay.mp4", "--out", tmp_path, "--overwrite") == 2
+    assert "overlay.mp4: --overwrite would remove it" in capsys.readouterr().err
+    assert source.read_bytes() == clip.read_bytes()
+
+
+def test_recordings_done_before_one_that_fails_keep_their_records(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.mp4"
+    other.write_bytes(clip.read_bytes())
+    made = pipeline.build.file_sinks
+
+    def fail_on_the_second(config: Config, info: SourceInfo, folder: Path) -> list[Sink]:
+        if info.camera == "other":
+            raise SidewalkError("the disk is full")
+        return made(config, info, folder)
+
+    monkeypatch.setattr("pipeline.build.file_sinks", fail_on_the_second)
+    out = tmp_path / "out"
+    quick = ("--duration", "0.5", "--set", "recognition.enabled=false", "--set", "overlay.enabled=false")
+    assert sidewalk(monkeypatch, "run", clip, other, "--out", out, *quick) == 2
+    records = {name: json.loads((out / name / "run.json").read_text()) for name in ("street", "other")}
+    assert records["street"]["completed"]
+    assert records["street"]["frames"]["processed"] > 10
+    assert not records["other"]["completed"]
 
 
 def test_earlier_results_stay_where_the_new_run_cannot_begin(

@@ -1,9 +1,10 @@
-"""What a reader makes of packets: whose fault it is that they are late."""
+"""What a reader makes of packets, whose fault it is that they are late, and whose code it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ import pytest
 from pipeline.sources.damage import DamageLog
 from pipeline.sources.handover import ReaderOptions
 from pipeline.sources.reader import Reader
+from pipeline.sources.reader_process import ReaderProcess
 
 
 @pytest.fixture
@@ -51,3 +53,19 @@ def test_what_was_waited_for_is_late_by_the_networks_fault_and_what_came_with_it
 
 def test_a_backlog_of_our_own_is_not_the_networks(now: list[float]) -> None:
     assert lateness(now, [0.0] * 8, work=0.3) == [0.0] * 8
+
+
+def test_a_folder_of_the_same_name_where_it_is_started_is_no_part_of_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "__init__.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    reader = ReaderProcess()
+    try:
+        reader.open(ReaderOptions("http://127.0.0.1:1/", "tcp", "newest", 1.0, 1.0, 5.0, 0, None, 0.0), 0.0)
+        message = next(filter(None, (reader.receive(0.1) for _ in range(300))), None)
+    finally:
+        reader.abandon()
+    assert message is not None
+    assert not (tmp_path / "ran").exists()
