@@ -72,7 +72,7 @@ def export(
     crops: real BGR crops for the proof, which random ones join. Raises GraphError where the exporter is missing.
     """
     if find_spec("onnxscript") is None:
-        raise GraphError("onnxscript, which writes the graphs, is not installed; pip install 'sidewalk[export]'")
+        raise GraphError("onnxscript is missing, which writes the graphs; pip install '.[export]' in Sidewalk's folder")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "parity.json").unlink(missing_ok=True)

@@ -76,7 +76,7 @@ def _print_scores(console: Console, out: Path) -> None:
 
     tracking = tracking_scores(STREET / "street_gt.txt", out)
     if tracking is None:
-        console.print("Tracking is not scored: pip install 'sidewalk[eval]' for HOTA and IDF1.")
+        console.print("Tracking is not scored: pip install '.[eval]' in Sidewalk's folder for HOTA and IDF1.")
     else:
         console.print(
             f"Against the clip's truth: HOTA {tracking['HOTA']:.1f}, IDF1 {tracking['IDF1']:.1f}, "

@@ -73,7 +73,7 @@ def _runtimes() -> Iterator[Finding]:
             "onnxruntime", "note", "onnxruntime and onnxruntime-gpu share one folder; uninstall both, then one anew"
         )
     if importlib.util.find_spec("openvino") is None:
-        yield Finding("openvino", "note", "absent; on a CPU it doubles the speed: pip install 'sidewalk[openvino]'")
+        yield Finding("openvino", "note", "absent; on a CPU it doubles the speed: pip install openvino")
 
 
 def clashes() -> Iterator[Finding]:

@@ -54,7 +54,7 @@ def trackeval_metrics() -> tuple[Any, Any, Any]:
         from trackeval.metrics import CLEAR, HOTA, Identity
     except ImportError as error:
         raise ValueError(
-            "tracking is scored by TrackEval, which is not installed; pip install 'sidewalk[eval]'"
+            "tracking is scored by TrackEval, which is not installed; pip install '.[eval]' in Sidewalk's folder"
         ) from error
     return CLEAR, HOTA, Identity
 

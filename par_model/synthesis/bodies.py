@@ -138,7 +138,7 @@ def _bake(folder: Path) -> None:
         import torch
     except ImportError as error:
         raise ValueError(
-            "generated people need the packages anny and moderngl; install them with: pip install 'sidewalk[synth]'"
+            "generated people need anny and moderngl; pip install '.[synth]' in Sidewalk's folder"
         ) from error
     model = anny.Anny(rig="makehuman", topology="anny-quads-full")
     rng = np.random.default_rng(20)

@@ -83,7 +83,7 @@ class Renderer:
         try:
             import moderngl
         except ImportError as error:
-            raise RenderError("moderngl is not installed; pip install 'sidewalk[synth]'") from error
+            raise RenderError("moderngl is not installed; pip install '.[synth]' in Sidewalk's folder") from error
         try:
             settings: dict[str, Any] = {"standalone": True, "backend": "egl", "require": 330}
             self.gl: Any = moderngl.create_context(**settings)

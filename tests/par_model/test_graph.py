@@ -10,7 +10,7 @@ import pytest
 
 from par_model.graph import DeviceError, Graph, GraphError, cuda_devices
 
-onnx = pytest.importorskip("onnx", reason="builds its graphs with onnx (pip install 'sidewalk[export]')")
+onnx = pytest.importorskip("onnx", reason="builds its graphs with onnx (pip install '.[export]')")
 helper, FLOAT = onnx.helper, onnx.TensorProto.FLOAT
 
 

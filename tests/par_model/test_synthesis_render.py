@@ -23,8 +23,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def assets(shared: Path) -> Path:
     """MakeHuman's clothes and hair, where this machine can draw them."""
-    pytest.importorskip("anny", reason="generated people need anny: pip install 'sidewalk[synth]'")
-    pytest.importorskip("moderngl", reason="generated people need moderngl: pip install 'sidewalk[synth]'")
+    pytest.importorskip("anny", reason="generated people need anny: pip install '.[synth]'")
+    pytest.importorskip("moderngl", reason="generated people need moderngl: pip install '.[synth]'")
     folder = shared / "assets" / "makehuman"
     if not folder.is_dir():
         pytest.skip(f"needs MakeHuman's assets ({folder} is absent)")
