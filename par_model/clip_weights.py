@@ -25,15 +25,8 @@ def read_clip(source: str | os.PathLike[str]) -> dict[str, Tensor]:
     """
     name = os.fspath(source)
     if not Path(name).exists() and ":" in name:
-        import open_clip
-
         architecture, _, pretrained = name.partition(":")
-        try:
-            clip = open_clip.create_model(architecture, pretrained=pretrained, precision="fp32")
-        except Exception as error:  # unknown names, no network, bad files: one line for all
-            reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-            raise CheckpointError(f"open_clip cannot give {name}: {reason}") from error
-        return cast(dict[str, Tensor], clip.state_dict())
+        return fetch_clip(architecture, pretrained)
     if not Path(name).is_file():
         raise CheckpointError(f"{name}: there are no such CLIP weights; give a file or NAME:PRETRAINED of open_clip")
     try:
@@ -53,6 +46,18 @@ def read_clip(source: str | os.PathLike[str]) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
         raise CheckpointError(f"{name} holds no state dict of tensors")
     return {str(key).removeprefix("module."): tensor for key, tensor in content.items()}
+
+
+def fetch_clip(architecture: str, pretrained: str) -> dict[str, Tensor]:
+    """State dict of a CLIP model that open_clip fetches, or reads from a file. Raises CheckpointError."""
+    import open_clip
+
+    try:
+        clip = open_clip.create_model(architecture, pretrained=pretrained, precision="fp32")
+    except Exception as error:  # unknown names, no network, bad files: one line for all
+        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"open_clip cannot give {architecture}:{pretrained}: {reason}") from error
+    return cast(dict[str, Tensor], clip.state_dict())
 
 
 def tower_sizes(weights: Mapping[str, Tensor], *, activation: str, heads: int | None = None) -> dict[str, Any]:

@@ -10,8 +10,6 @@ from typing import Any, Literal
 from par_model.errors import CheckpointError
 
 HALF = (0.5, 0.5, 0.5)
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,19 +88,14 @@ def _decode(key: str, pictures: Sequence[Any], problems: Problems) -> list[np.nd
     return window
 
 
-def threshold(group: Group) -> float:
-    """Where a binary group is cut when it must answer: the middle of its zone of abstention."""
-    return (group.below + group.above) / 2.0
-
-
 def decisions(predictions: Predictions) -> np.ndarray:
-    """(N, A) of 0 and 1 by the checkpoint's own thresholds: binary groups at `threshold`, one-of groups their best."""
+    """(N, A) of 0 and 1 by the checkpoint's own thresholds: binary groups at their middle, one-of groups their best."""
     schema, p = predictions.schema, predictions.probabilities
     result = np.zeros(p.shape, dtype=np.int8)
     for group in schema.groups:
         columns = schema.slices[group.name]
         if group.kind == "binary":
-            result[:, columns] = p[:, columns] >= threshold(group)
+            result[:, columns] = p[:, columns] >= group.middle
         else:
             result[np.arange(len(p)), columns.start + p[:, columns].argmax(axis=1)] = 1
     return result
@@ -166,7 +161,7 @@ def evaluate(
 def _for_argmax(predictions: Predictions, group: Group) -> np.ndarray:
     """A binary group's probability moved so that its threshold comes to lie at 0.5."""
     p = predictions.probabilities[:, predictions.schema.slices[group.name]]
-    return p - threshold(group) + 0.5 if group.kind == "binary" else p
+    return p - group.middle + 0.5 if group.kind == "binary" else p
 
 
 def _class_shares(group: Group, probabilities: np.ndarray) -> np.ndarray:
@@ -177,18 +172,14 @@ def _class_shares(group: Group, probabilities: np.ndarray) -> np.ndarray:
 def _choices(group: Group, shares: np.ndarray) -> np.ndarray:
     """(N,) index into `group.labels`."""
     choices: np.ndarray = (
-        (shares[:, 1] >= threshold(group)).astype(np.int64) if group.kind == "binary" else shares.argmax(axis=1)
+        (shares[:, 1] >= group.middle).astype(np.int64) if group.kind == "binary" else shares.argmax(axis=1)
     )
     return choices
 
 
 def _answered(group: Group, shares: np.ndarray) -> np.ndarray:
     """(N,) bool: where the model does not abstain."""
-    answered: np.ndarray = (
-        (shares[:, 1] >= group.above) | (shares[:, 1] <= group.below)
-        if group.kind == "binary"
-        else shares.max(axis=1) >= group.above
-    )
+    answered: np.ndarray = group.clearance(shares).max(axis=1) >= 0
     return answered
 
 

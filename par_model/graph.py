@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
-import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+
+from par_model.cache import user_cache
 
 Backend = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
 Precision = Literal["full", "fast"]
@@ -65,7 +66,6 @@ class Graph:
         *,
         shapes: Mapping[str, Sequence[int | None]] | None = None,
         precision: Precision = "full",
-        cache_dir: str | Path | None = None,
     ) -> Graph:
         """Read a graph and prepare it for one device.
 
@@ -75,7 +75,7 @@ class Graph:
         shapes: input name -> fixed shape. OpenVINO makes a quicker graph of fixed shapes; the others ignore
         it and take any shape the graph admits.
         precision: `full` computes in float32; `fast` allows bfloat16, TF32 or FP16 where the hardware has it.
-        cache_dir: where OpenVINO and TensorRT keep compiled graphs; None compiles anew.
+        TensorRT compiles for minutes; its engines are kept in the user's cache.
 
         Raises GraphError (no such file, not a graph), DeviceError (device or backend not to be had).
         """
@@ -89,9 +89,9 @@ class Graph:
         place, runner = _choose(device, backend)
         fast = precision == "fast"
         if runner == "openvino":
-            loaded = _load_openvino(path, threads, shapes or {}, fast, cache_dir)
+            loaded = _load_openvino(path, threads, shapes or {}, fast)
         else:
-            loaded = _load_onnxruntime(path, place, runner, threads, fast, cache_dir)
+            loaded = _load_onnxruntime(path, place, runner, threads, fast)
         if "auto" in (device, backend):
             log.info("%s runs on %s by %s", path.name, place, runner)
         return cls(loaded, path, runner, place)
@@ -122,11 +122,17 @@ def cuda_devices() -> int:
         return 0
 
 
+def parse_device(device: str) -> tuple[str, int]:
+    """Kind (`auto`, `cpu` or `cuda`) and number of a device as users name it. Raises DeviceError."""
+    kind, _, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdecimal())):
+        raise DeviceError(f"device {device!r} is unknown; use auto, cpu, cuda or cuda:N")
+    return kind, int(number or 0)
+
+
 def _choose(device: str, backend: str) -> tuple[str, str]:
     """Settle `auto`; raise DeviceError for what this machine cannot give."""
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
-        raise DeviceError(f"device {device!r} is unknown; use auto, cpu, cuda or cuda:N")
+    kind, number = parse_device(device)
     if backend not in ("auto", *BACKENDS):
         raise DeviceError(f"backend {backend!r} is unknown; use auto, {', '.join(BACKENDS)}")
     if backend == "openvino":
@@ -139,11 +145,11 @@ def _choose(device: str, backend: str) -> tuple[str, str]:
         raise DeviceError("backend tensorrt needs a GPU; set device: cuda or backend: onnxruntime")
     wants_gpu = kind == "cuda" or backend == "tensorrt"
     provider = "TensorrtExecutionProvider" if backend == "tensorrt" else "CUDAExecutionProvider"
-    missing = "" if kind == "cpu" else _missing_gpu(int(number or 0), provider)
+    missing = "" if kind == "cpu" else _missing_gpu(number, provider)
     if wants_gpu and missing:
         raise DeviceError(f"device {device} ({provider}) cannot be had: {missing}; or set device: cpu")
     if kind != "cpu" and not missing:
-        return f"cuda:{number or 0}", "onnxruntime" if backend == "auto" else backend
+        return f"cuda:{number}", "onnxruntime" if backend == "auto" else backend
     if backend == "auto":
         backend = "openvino" if find_spec("openvino") is not None else "onnxruntime"
     return "cpu", backend
@@ -161,9 +167,7 @@ def _missing_gpu(number: int, provider: str) -> str:
     return ""
 
 
-def _load_onnxruntime(
-    path: Path, device: str, backend: str, threads: int | None, fast: bool, cache_dir: str | Path | None
-) -> _Loaded:
+def _load_onnxruntime(path: Path, device: str, backend: str, threads: int | None, fast: bool) -> _Loaded:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -178,11 +182,10 @@ def _load_onnxruntime(
         cuda = {"device_id": number, "use_tf32": int(fast), "cudnn_conv_algo_search": "HEURISTIC"}
         providers.insert(0, ("CUDAExecutionProvider", cuda))
         if backend == "tensorrt":
-            tensorrt: dict[str, Any] = {"device_id": number, "trt_fp16_enable": fast}
-            if cache_dir is not None:
-                os.makedirs(cache_dir, exist_ok=True)
-                tensorrt |= {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache_dir)}
-            providers.insert(0, ("TensorrtExecutionProvider", tensorrt))
+            engines = user_cache() / "engines"
+            engines.mkdir(parents=True, exist_ok=True)
+            tensorrt = {"device_id": number, "trt_fp16_enable": fast, "trt_engine_cache_enable": True}
+            providers.insert(0, ("TensorrtExecutionProvider", tensorrt | {"trt_engine_cache_path": str(engines)}))
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's errors share no base class of their own
@@ -230,7 +233,6 @@ def _load_openvino(
     threads: int | None,
     shapes: Mapping[str, Sequence[int | None]],
     fast: bool,
-    cache_dir: str | Path | None,
 ) -> _Loaded:
     core = _openvino_core()
     try:
@@ -242,8 +244,6 @@ def _load_openvino(
             properties["INFERENCE_PRECISION_HINT"] = "f32"
         if threads:
             properties["INFERENCE_NUM_THREADS"] = threads
-        if cache_dir is not None:
-            properties["CACHE_DIR"] = str(cache_dir)
         compiled = core.compile_model(model, "CPU", properties)
     except RuntimeError as error:
         raise GraphError(f"{path}: not a graph that OpenVINO can run ({_reason(error)})") from error

@@ -109,11 +109,16 @@ class VTFPAR(nn.Module):
         """frames: (B, T, 3, H, W) normalised, T from 1 to the temporal side network's depth -> logits (B, A)."""
         if frames.ndim != 5 or tuple(frames.shape[2:]) != (3, *self.config.image_size):
             raise ValueError(f"frames are {tuple(frames.shape)}; expected (B, T, 3, *{self.config.image_size})")
-        window = frames.shape[:2]
         images = frames.flatten(0, 1)
-        taps = self.backbone(images)
+        return self.from_taps(images, self.backbone(images), frames.shape[:2])
+
+    def from_taps(self, images: Tensor, taps: list[Tensor], window: torch.Size) -> Tensor:
+        """The same from what the backbone made of the frames.
+
+        images: (B * T, 3, H, W); taps: (B * T, N, D) each; window: B and T. Returns (B, A).
+        """
         tokens = self.spatial(images, taps).unflatten(0, window)
-        taps = [tap.unflatten(0, window) for tap in taps]
+        taps = [tap.view(*window, *tap.shape[1:]) for tap in taps]
         first = self.temporal.project_first([tap[:, 0] for tap in taps])
         later = self.temporal.project_later([tap[:, 1:] for tap in taps])
         return self.decide(tokens, first, later)

@@ -125,13 +125,12 @@ def compare(schema: Schema, wanted: np.ndarray, found: np.ndarray, limit: float)
     expected, labels = schema.labels(wanted), schema.labels(found)
     flipped, agreement = 0, {}
     for group in schema.groups:
-        shares = np.sort(schema.shares(wanted, group), axis=1)
+        shares = schema.shares(wanted, group)
+        clear = np.abs(group.clearance(shares)).min(axis=1) > MARGIN
+        if group.kind == "one-of":
+            first, second = np.sort(shares, axis=1)[:, :-3:-1].T
+            clear = (np.abs(first - group.above) > MARGIN) & (first - second > MARGIN)
         equal = np.array([a[group.name].value == b[group.name].value for a, b in zip(expected, labels)])
-        if group.kind == "binary":
-            present = schema.shares(wanted, group)[:, 1]
-            clear = np.minimum(np.abs(present - group.below), np.abs(present - group.above)) > MARGIN
-        else:
-            clear = (np.abs(shares[:, -1] - group.above) > MARGIN) & (shares[:, -1] - shares[:, -2] > MARGIN)
         flipped += int((~equal & clear).sum())
         agreement[group.name] = round(float(equal.mean()), 4)
     return Parity(difference, flipped, agreement, difference <= limit and flipped == 0)

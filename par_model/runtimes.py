@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from par_model.features import CropFeature
 from par_model.graph import Backend as GraphBackend
-from par_model.graph import DeviceError, Graph
+from par_model.graph import DeviceError, Graph, parse_device
 from par_model.model import VTFPAR
 from par_model.preprocess import Normalise
 
@@ -145,12 +145,10 @@ def split_features(parts: Sequence[np.ndarray], appearance: np.ndarray) -> list[
 
 def torch_device(device: str) -> str:
     """`cpu` or `cuda:N` for a request of auto, cpu, cuda or cuda:N; DeviceError where it cannot be had."""
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
-        raise DeviceError(f"device {device!r} is unknown; use auto, cpu, cuda or cuda:N")
+    kind, number = parse_device(device)
     count = torch.cuda.device_count() if kind != "cpu" and torch.cuda.is_available() else 0
     if kind == "cpu" or (kind == "auto" and count == 0):
         return "cpu"
-    if int(number or 0) >= count:
+    if number >= count:
         raise DeviceError(f"device {device} cannot be had: PyTorch sees {count or 'no'} GPU; set device: cpu")
-    return f"cuda:{int(number or 0)}"
+    return f"cuda:{number}"

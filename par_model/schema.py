@@ -79,6 +79,21 @@ class Group:
             raise SchemaError(f"group {self.name!r}: a prior is one finite number an attribute")
 
     @property
+    def middle(self) -> float:
+        """Where a binary group is cut when it must answer: the middle of its zone of abstention."""
+        return (self.below + self.above) / 2.0
+
+    def clearance(self, shares: np.ndarray) -> np.ndarray:
+        """How far past the point from which it may be named each label's probability lies; negative is short of it.
+
+        shares: (..., L) as `Schema.shares` gives them, L as many as `labels`. Returns (..., L).
+        """
+        if self.kind == "one-of":
+            past: np.ndarray = shares - self.above
+            return past
+        return np.stack([self.below - shares[..., 1], shares[..., 1] - self.above], axis=-1)
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """What the group can say; of a binary group the absence comes first."""
         present = tuple(attribute.label for attribute in self.attributes)
@@ -230,9 +245,13 @@ class Schema:
             raise SchemaError(f"probabilities have {probabilities.shape[1]} columns, the schema {len(self.words)}")
         for group in self.groups:
             shares = self.shares(probabilities, group)
-            best = shares.argmax(axis=1)
-            for row, choice, share in zip(rows, best, shares):
-                row[group.name] = _decide(group, int(choice), share)
+            past = group.clearance(shares)
+            named = past.max(axis=1) >= 0
+            choices = shares.argmax(axis=1)
+            if group.kind == "binary":
+                choices = np.where(named, past[:, 1] >= 0, choices)
+            for row, choice, clear, share in zip(rows, choices.tolist(), named.tolist(), shares):
+                row[group.name] = Decision(group.labels[choice] if clear else None, float(share[choice]))
         return rows
 
     def as_dict(self) -> dict[str, Any]:
@@ -249,18 +268,6 @@ class Schema:
         if not isinstance(values, dict) or not isinstance(values.get("groups"), list):
             raise SchemaError("a schema needs a name and a list of groups")
         return cast(Schema, typed(cls, values, "schema", SchemaError))
-
-
-def _decide(group: Group, choice: int, shares: np.ndarray) -> Decision:
-    probability = float(shares[choice])
-    if group.kind == "one-of":
-        return Decision(group.labels[choice] if probability >= group.above else None, probability)
-    present = float(shares[1])
-    if present >= group.above:
-        return Decision(group.labels[1], present)
-    if present <= group.below:
-        return Decision(group.labels[0], 1.0 - present)
-    return Decision(None, probability)
 
 
 def unknown_group(schema: Schema, name: str) -> str:

@@ -10,23 +10,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from par_model.errors import CheckpointError
-from par_model.schema import Schema
 
-TextMode = Literal["words", "prompt"]
 CONTEXT = 77
 STOP_WORDS = frozenset(["a", "an", "the", "of", "in", "is", "and", "or", "to", "with", "photo", "pedestrian"])
-
-
-def texts(schema: Schema, mode: TextMode) -> tuple[str, ...]:
-    """The A texts the attributes are asked with."""
-    return schema.words if mode == "words" else schema.prompts
 
 
 def tokenize(sentences: Sequence[str]) -> Tensor:

@@ -143,7 +143,7 @@ class AttributeState:
         belief.labels = labels
 
     def _choose(self, group: Group, shares: np.ndarray, shown: int | None) -> int | None:
-        strength = _beyond_threshold(group, shares)
+        strength = group.clearance(shares)
         best = int(strength.argmax())
         if shown is None:
             return best if strength[best] >= 0 else None
@@ -152,19 +152,11 @@ class AttributeState:
         return shown if strength[shown] >= -self.margin else None
 
 
-def _beyond_threshold(group: Group, shares: np.ndarray) -> np.ndarray:
-    """How far each label's probability is past the point from which it may be shown; negative is short of it."""
-    if group.kind == "one-of":
-        past: np.ndarray = shares - group.above
-        return past
-    return np.array([group.below - shares[1], shares[1] - group.above])
-
-
 def _indecision(group: Group) -> np.ndarray:
     """Log-odds of a group's labels at which nothing should be shown, with mean zero."""
     if group.kind == "one-of":
         return np.zeros(len(group.labels))
-    middle = float(np.clip((group.below + group.above) / 2, _EPS, 1 - _EPS))
+    middle = float(np.clip(group.middle, _EPS, 1 - _EPS))
     log_odds = np.log([1 - middle, middle])
     centred: np.ndarray = log_odds - log_odds.mean()
     return centred

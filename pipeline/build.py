@@ -13,8 +13,9 @@ from pipeline.camera import CameraPipeline
 from pipeline.config import CameraConfig, Config
 from pipeline.engine import Engine, Observer, RunReport
 from pipeline.ignore import NOTHING_IGNORED, IgnoredAreas
+from pipeline.naming import camera_names, output_folders
 from pipeline.record import write_records
-from pipeline.sources.url import is_rtsp, redact_address
+from pipeline.sources.url import is_rtsp
 from pipeline.tracklets import TrackletBuffer
 from pipeline.types import SidewalkError, SourceInfo, user_errors
 
@@ -126,10 +127,8 @@ def open_recordings(config: Config, cameras: Sequence[CameraConfig]) -> list[Sou
     from pipeline.sources.adjusted import AdjustedSource
 
     opened: list[Source] = []
-    taken: set[str] = set()
     with closed_on_failure(opened):
-        for camera in cameras:
-            name = unique_name(camera.name or source_name(camera.url), taken)
+        for camera, name in zip(cameras, camera_names(cameras)):
             source = open_source(camera.url, camera=name, fps=config.images_fps)
             opened.append(AdjustedSource(source, rotate=camera.rotate, fps=camera.fps, duration=config.live.duration))
     return opened
@@ -144,41 +143,6 @@ def closed_on_failure(sources: Sequence[Source]) -> Iterator[None]:
         for source in sources:
             source.close()
         raise
-
-
-def source_name(url: str) -> str:
-    """A short name for a source: the file's or folder's, the host of an address, `webcam0`."""
-    from urllib.parse import urlsplit
-
-    if "://" in url:
-        # A password may hold, unescaped, the signs that divide an address, and some recorders want it in the path;
-        # none of it may become a name.
-        scheme, _, rest = redact_address(url).partition("://")
-        parts = urlsplit(f"{scheme}://{rest.rpartition('@')[2]}")
-        host, *others = [parts.hostname or "", *parts.path.split("/")]
-        plain = [part for part in others if part and not set(part) & set("=*")]
-        return "-".join(["camera" if not host or set(host) & set("=*") else host, *plain])
-    if url.startswith("webcam:"):
-        return url.replace(":", "")
-    path = Path(url)
-    if any(sign in url for sign in "*?["):
-        path = path.parent
-    return (path.stem if path.suffix else path.name) or "camera"
-
-
-def unique_name(name: str, taken: set[str]) -> str:
-    """`name` as a folder can be called, with a number where it is taken already; the result becomes taken."""
-    safe = "".join(sign if sign.isalnum() or sign in "-_." else "_" for sign in name).strip(".") or "camera"
-    candidate, number = safe, 2
-    while candidate in taken:
-        candidate, number = f"{safe}-{number}", number + 1
-    taken.add(candidate)
-    return candidate
-
-
-def output_folders(out: Path, cameras: Sequence[str]) -> dict[str, Path]:
-    """Where each camera's files go: `out` itself for one, sub-folders for several."""
-    return {cameras[0]: out} if len(cameras) == 1 else {camera: out / camera for camera in cameras}
 
 
 def load_models(config: Config) -> Models:

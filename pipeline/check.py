@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.config import CameraConfig, Config
+from pipeline.naming import camera_names
 from pipeline.sources.live import supervise
 from pipeline.sources.supervisor import CameraState, CameraSupervisor, Health
 from pipeline.sources.url import redact_address
@@ -75,11 +76,7 @@ def check_cameras(config: Config, console: Console | None = None) -> bool:
 
 def probe_cameras(cameras: Sequence[CameraConfig], config: Config) -> list[Probe]:
     """Open every camera in parallel; each is given the configuration's open and read timeouts once."""
-    from pipeline.build import source_name, unique_name
-
-    taken: set[str] = set()
-    names = [unique_name(camera.name or source_name(camera.url), taken) for camera in cameras]
-    supervisors = supervise(cameras, names, config.live)
+    supervisors = supervise(cameras, camera_names(cameras), config.live)
     patience = config.live.open_timeout + config.live.read_timeout
     with ThreadPoolExecutor(max_workers=len(cameras)) as pool:
         return list(

@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from pipeline.config import Config, OutputConfig
-from pipeline.types import Image, Label, Person, SidewalkError
+from pipeline.types import Image, Label, SidewalkError
 
 STREET = Path(__file__).resolve().parent / "assets"
 """The generated street: street.mp4, street_gt.txt (MOTChallenge) and street_attributes.json."""
@@ -94,7 +94,7 @@ def describe_track(track: dict[str, Any]) -> str:
     from pipeline.wording import describe
 
     labels = {group: Label(label["value"], label["probability"]) for group, label in track["attributes"].items()}
-    words = describe(Person(track["track"], (0.0, 0.0, 0.0, 0.0), 0.0, labels), None, 200)
+    words = describe(labels, None, 200)
     return f"person {track['track']}: {', '.join(words) or 'seen too briefly to describe'}"
 
 

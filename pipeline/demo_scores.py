@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ class AttributeScore:
     right: int
     given: int
     asked: int
-    by_group: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float:
@@ -52,7 +51,7 @@ def attribute_score(truth_boxes: Path, truth_attributes: Path, out: Path) -> Att
     truth = json.loads(truth_attributes.read_text(encoding="utf-8"))
     schema = load_schema(truth["schema"])
     persons = who_is_who(truth_boxes, out / "mot.txt")
-    counts: dict[str, Counter[str]] = {}
+    count: Counter[str] = Counter()
     for line in (out / "tracks.jsonl").read_text(encoding="utf-8").splitlines():
         track = json.loads(line)
         person = persons.get(track["track"])
@@ -63,13 +62,10 @@ def attribute_score(truth_boxes: Path, truth_attributes: Path, out: Path) -> Att
             if group.dynamics != "static" or wanted is None or group.name not in track["attributes"]:
                 continue
             value = track["attributes"][group.name]["value"]
-            count = counts.setdefault(group.name, Counter())
             count["asked"] += 1
             count["given"] += value is not None
             count["right"] += value == true_label(group, wanted)
-    total = sum(counts.values(), Counter())
-    by_group = {name: (count["right"], count["given"]) for name, count in counts.items()}
-    return AttributeScore(total["right"], total["given"], total["asked"], by_group)
+    return AttributeScore(count["right"], count["given"], count["asked"])
 
 
 def true_label(group: Any, truth: bool | str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.engine import CameraReport, Observer, RunReport
 from pipeline.gathering import Lane, stated_rate
 from pipeline.live_engine import LiveEngine
+from pipeline.naming import camera_names, output_folders
 from pipeline.signals import ending_on_signals
 from pipeline.sinks.guarded import GuardedSink
 from pipeline.sources.live import supervise
@@ -50,7 +51,7 @@ def run_live(
     """
     from rich.console import Console
 
-    from pipeline.build import camera_factory, load_models, output_folders, source_name, unique_name
+    from pipeline.build import camera_factory, load_models
     from pipeline.health_server import HealthServer
     from pipeline.live_table import live_table
     from pipeline.logs import live_logging
@@ -58,8 +59,7 @@ def run_live(
     from pipeline.sinks.output import RECORDED, prepare_output, refuse_earlier, remove_earlier
 
     started = time.time()
-    taken: set[str] = set()
-    names = [unique_name(camera.name or source_name(camera.url), taken) for camera in cameras]
+    names = camera_names(cameras)
     supervisors = supervise(cameras, names, config.live)
     folders = output_folders(out, names)
     for folder in folders.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -57,9 +57,8 @@ class Overlay:
         groups: Sequence[str] | None = None,
         trace: bool = False,
         blur: Literal["none", "face", "person"] = "none",
-        labels: Callable[[Person], Sequence[str]] | None = None,
     ) -> None:
-        self._labels = labels or (lambda person: describe(person, groups, LINE_WIDTH))
+        self._groups = groups
         self._with_trace = trace
         self._blur = blur
         self._styles: dict[int, _Style] = {}
@@ -91,7 +90,7 @@ class Overlay:
         return drawn
 
     def _text(self, person: Person) -> list[str]:
-        first, *others = [ascii_only(line) for line in self._labels(person)] or [""]
+        first, *others = [ascii_only(line) for line in describe(person.attributes, self._groups, LINE_WIDTH)] or [""]
         return [f"#{person.track} {first}".rstrip(), *others][: self._lines]
 
     def _style(self, height: int) -> _Style:

@@ -68,11 +68,6 @@ class Ahead(Generic[Item]):
                 raise item.error
             yield cast(Item, item)
 
-    @property
-    def depth(self) -> int:
-        """Items that wait to be consumed."""
-        return self._queue.qsize()
-
     def close(self) -> None:
         self._stop.set()
         self._thread.join(timeout=10)

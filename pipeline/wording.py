@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from pipeline.types import Person
+from pipeline.types import Label
 
 READ = (
     "gender",
@@ -24,19 +24,18 @@ READ = (
 WHO = ("gender", "age")
 
 
-def describe(person: Person, groups: Sequence[str] | None = None, width: int = 26) -> list[str]:
+def describe(known: Mapping[str, Label], groups: Sequence[str] | None = None, width: int = 26) -> list[str]:
     """Lines such as `female, adult`, `red top, blue trousers`, `walking, backpack`.
 
     Who it is, what colours, and the rest have lines of their own, so that words keep their places while labels
-    come and go. Nothing is said of what is unknown or absent. groups: names of attribute groups, None for those
-    in `READ`; width: signs a line should not exceed.
+    come and go. Nothing is said of what is unknown or absent. known: labels by attribute group; groups: names of those
+    to tell, None for those in `READ`; width: signs a line should not exceed.
     """
-    known = person.attributes
     if groups is None:
         groups = [group for group in READ if group in known] or list(known)
     kinds: dict[str, list[str]] = {"who": [], "colours": [], "rest": []}
     for group in groups:
-        if phrase := _phrase(person, group):
+        if phrase := _phrase(known, group):
             kinds["who" if group in WHO else "colours" if _is_colour(group) else "rest"].append(phrase)
     return [line for phrases in kinds.values() for line in wrap(phrases, width)]
 
@@ -58,13 +57,13 @@ def ascii_only(text: str) -> str:
     return "".join(sign for sign in plain if not unicodedata.combining(sign)).encode("ascii", "replace").decode()
 
 
-def _phrase(person: Person, group: str) -> str:
-    label = person.attributes.get(group)
+def _phrase(known: Mapping[str, Label], group: str) -> str:
+    label = known.get(group)
     if label is None or label.value is None or label.value.startswith("no "):
         return ""
     if _is_colour(group):
         part = group.rpartition(" ")[0]
-        worn = person.attributes.get(f"{part} type")
+        worn = known.get(f"{part} type")
         return f"{label.value} {worn.value if worn is not None and worn.value else part}"
     return label.value
 

@@ -35,7 +35,8 @@ class Tracker(Protocol):
         """Advance to `timestamp` (seconds) and return the confirmed, visible people.
 
         detections: xyxy (N, 4) float32 pixels and confidence (N,). Returns a subset of its rows with
-        tracker_id (M,) int set, in the order of the input; ids start at 1 and are never used twice.
+        tracker_id (M,) int set, in the order of the input; ids start at 1 and are never used twice. Their xyxy
+        may be the motion filter's.
         frame: BGR uint8 (H, W, 3), only for trackers that compensate camera motion.
         """
         ...

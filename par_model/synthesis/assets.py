@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from par_model.synthesis.bodies import BodyBank
-
 ASSET_HOME = "https://github.com/makehumancommunity/makehuman-assets"
 
 
@@ -115,11 +113,6 @@ def load_piece(assets: Path, kind: str, name: str) -> Piece:
         faces=_obj_faces(path.with_name(mesh)),
         hides=np.array(hides, int),
     )
-
-
-def fit_to_mean(piece: Piece, bank: BodyBank) -> np.ndarray:
-    """(N, 3) the piece on the average adult: the coordinates in which hems and sleeves are cut."""
-    return piece.fit(bank.mean)
 
 
 def _ranges(words: list[str]) -> list[int]:

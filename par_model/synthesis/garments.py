@@ -13,7 +13,6 @@ from par_model.synthesis.bodies import JOINT_INDEX, SKIN_VERTICES, Body, BodyBan
 from par_model.synthesis.mesh import Layer, Skinning, girth, grid_faces, normals, off_arms, pack, simplify
 
 ARM_JOINTS = [JOINT_INDEX[f"{part}.{side}"] for part in ("arm", "forearm", "hand") for side in "LR"]
-LEG_JOINTS = [JOINT_INDEX[f"{part}.{side}"] for part in ("thigh", "shin", "foot") for side in "LR"]
 # Outfit, component numbers of its top and of its trousers.
 LONG_TOPS = {
     "male_casualsuit02": (0,), "male_casualsuit03": (0,), "male_casualsuit05": (0, 2, 3),
@@ -165,12 +164,12 @@ class Wardrobe:
             positions,
             canon,
             off_arms(len(positions)),
-            self._skirt_weights(canon, top),
+            self._skirt_weights(canon),
             faces,
             material,
         )
 
-    def _skirt_weights(self, canon: np.ndarray, top: float) -> Skinning:
+    def _skirt_weights(self, canon: np.ndarray) -> Skinning:
         """Cloth around the legs: the pelvis above, each side following its thigh, then its shin, more and more."""
         joints = self.bank.mean_joints
         hip, knee = joints[JOINT_INDEX["thigh.L"], 2], joints[JOINT_INDEX["shin.L"], 2]

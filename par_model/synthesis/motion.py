@@ -13,7 +13,6 @@ from par_model.synthesis.bodies import JOINT_INDEX, JOINT_PARENT, JOINTS, Body
 from par_model.synthesis.cycling import pedal_pose
 from par_model.synthesis.kinematics import Pose, aim, rotation
 
-MOTIONS = ("walking", "running", "riding", "staying")
 TAU = 2 * np.pi
 SIDES = (("L", 1.0, 0.0), ("R", -1.0, 0.5))
 

@@ -103,7 +103,7 @@ def generate_scene(
     os.replace(partial, video)
     paths = [video, out / "street_gt.txt", out / "street_attributes.json"]
     paths[1].write_text("".join(truth), encoding="utf-8")
-    answers = {str(k + 1): _answers(actor.person, records[k], fps) for k, actor in enumerate(actors)}
+    answers = {str(k + 1): _answers(actor.person, records[k]) for k, actor in enumerate(actors)}
     document = {"schema": "mars", "fps": fps, "size": list(size), "frames": frames, "people": answers}
     paths[2].write_text(json.dumps(document, indent=1), encoding="utf-8")
     return paths
@@ -248,7 +248,7 @@ def _record(camera: Camera, actor: Actor, frame: int, sight: Sight) -> Record:
     return Record(frame, angle, actor.person.styles[0 if going else 1].motion, sight)
 
 
-def _answers(person: Person, seen: list[Record], fps: float) -> dict[str, object]:
+def _answers(person: Person, seen: list[Record]) -> dict[str, object]:
     """A person's static attributes as far as the scene shows them, and pose and motion as runs of frames."""
     sights = [record.sight for record in seen]
     attributes = static_attributes(person, shown(sights, max(3, 0.15 * len(seen))), tones(sights))

@@ -79,7 +79,7 @@ class TrackletGenerator:
     def _attempt(self, rng: np.random.Generator, scene: Scene, key: str) -> Tracklet | None:
         step = float(np.exp(rng.uniform(np.log(0.12), np.log(0.6))))
         times = np.arange(self.frames) * step
-        spot = sample_spot(rng, scene.world, times[-1])
+        spot = sample_spot(rng, scene.world)
         if spot is None:
             return None
         traits = sampling.sample_traits(rng)
@@ -94,7 +94,7 @@ class TrackletGenerator:
         cropped = _jitter(rng, np.array(boxes))
         uploaded = [self.renderer.upload(person.mesh, person.look)]
         try:
-            others = self._neighbours(rng, scene, walk, person, uploaded, times)
+            others = self._neighbours(rng, walk, person, uploaded, times)
             pictures, owners = [], []
             for frame, (bones, _, _) in enumerate(poses):
                 figures = [Figure(uploaded[0], bones, person.limbs(bones), TARGET), *others[frame]]
@@ -114,7 +114,7 @@ class TrackletGenerator:
         return Tracklet(key, stored, np.stack([part_map(owner) for owner in owners]), label)
 
     def _neighbours(
-        self, rng: np.random.Generator, scene: Scene, walk: Walk, person: Person, uploaded: list[UploadedMesh],
+        self, rng: np.random.Generator, walk: Walk, person: Person, uploaded: list[UploadedMesh],
         times: np.ndarray,
     ) -> list[list[Figure]]:  # fmt: skip
         """Other people near the target, per frame; their meshes join `uploaded`."""

@@ -41,7 +41,7 @@ class Walk:
         return moved
 
 
-def sample_spot(rng: np.random.Generator, world: World, seconds: float) -> np.ndarray | None:
+def sample_spot(rng: np.random.Generator, world: World) -> np.ndarray | None:
     """A free place on the ground where a person is between 60 and 600 frame pixels tall."""
     camera = world.camera
     width, height = camera.size

@@ -62,14 +62,6 @@ class FeatureStore:
         return cls(cached_array(folder / f"taps-{name.hexdigest()}.npy", np.float16, shape, compute))
 
     def load(self, batch: Batch, device: torch.device) -> list[Tensor]:
-        """One (B, T, tokens, width) float32 a tap."""
+        """One (B * T, tokens, width) float32 a tap."""
         taps = torch.from_numpy(np.ascontiguousarray(self.table[batch.rows])).to(device).float()
-        return list(taps.unbind(2))
-
-
-def forward_taps(model: VTFPAR, frames: Tensor, taps: list[Tensor]) -> Tensor:
-    """What `model(frames)` gives, from taps already computed. frames: (B, T, 3, H, W); taps: (B, T, N, D) each."""
-    tokens = model.spatial(frames.flatten(0, 1), [tap.flatten(0, 1) for tap in taps])
-    first = model.temporal.project_first([tap[:, 0] for tap in taps])
-    later = model.temporal.project_later([tap[:, 1:] for tap in taps])
-    return model.decide(tokens.view(*frames.shape[:2], *tokens.shape[1:]), first, later)
+        return [tap.flatten(0, 1) for tap in taps.unbind(2)]

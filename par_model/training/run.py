@@ -10,13 +10,14 @@ import torch
 
 from par_model.checkpoint import save
 from par_model.errors import SchemaError
+from par_model.runtimes import torch_device
 from par_model.schema import load_schema
 from par_model.training.calibrate import calibrate, check_marginals
 from par_model.training.config import ConfigError, Run
 from par_model.training.objective import Objective
 from par_model.training.pictures import PictureStore
 from par_model.training.report import Report
-from par_model.training.setup import build_model, cache_folder, choose_device, read_splits
+from par_model.training.setup import build_model, cache_folder, read_splits
 from par_model.training.stage import Bench, StageRun
 from par_model.training.state import Progress, read_state, write_state
 
@@ -57,7 +58,7 @@ def train(run: Run, *, report: Report | None = None) -> Path:
 
 def set_up(run: Run, report: Report) -> Bench:
     """Open the data, build the model, decode the pictures."""
-    device = choose_device(run.device)
+    device = torch.device(torch_device(run.device))
     schema = load_schema(run.attributes)
     try:
         check_marginals(schema, run.calibration.marginals)

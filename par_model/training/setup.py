@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from par_model.checkpoint import load, misfit
+from par_model.clip_weights import fetch_clip
 from par_model.config import ModelConfig
 from par_model.datasets import DatasetError, TrackletSet, open_dataset
 from par_model.errors import CheckpointError
 from par_model.loading import checkpoint_path
 from par_model.model import VTFPAR, build
 from par_model.schema import Schema
-from par_model.text import TextMode, encode_texts, hashed_text_features, text_tower, texts
+from par_model.text import encode_texts, hashed_text_features, text_tower
 from par_model.training.config import ConfigError, Data, Model, Run
 from par_model.training.objective import log_odds
 
@@ -117,36 +118,19 @@ def _meaning(schema: Schema) -> tuple[object, ...]:
 
 
 def _on_clip(settings: Model, config: ModelConfig, schema: Schema) -> VTFPAR:
-    import open_clip
-
     from par_model.backbone import clip_visual_state
 
     assert settings.clip is not None
-    clip = open_clip.create_model(settings.clip.name, pretrained=settings.clip.pretrained, precision="fp32")
-    weights = clip.state_dict()
+    weights = fetch_clip(settings.clip.name, settings.clip.pretrained)
     if settings.text == "hashed":
         features = hashed_text_features(schema.prompts, config.text_width)
     else:
-        mode: TextMode = "words" if settings.text == "clip_words" else "prompt"
-        features = encode_texts(text_tower(weights), texts(schema, mode))
+        sentences = schema.words if settings.text == "clip_words" else schema.prompts
+        features = encode_texts(text_tower(weights), sentences)
         config = replace(config, text_width=features.shape[1])
     model = build(config, schema, features)
     model.backbone.load_state_dict(clip_visual_state(weights, grid=config.grid, depth=config.depth))
     return model
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto` takes a GPU where there is one; a device that cannot be had is an error."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            f"device {name!r} cannot be had ({str(error).splitlines()[0]}); use 'auto' or 'cpu'"
-        ) from error
-    return device
 
 
 def cache_folder(run: Run) -> Path:

@@ -22,7 +22,7 @@ from par_model.schedule import learning_rate
 from par_model.training.augment import Augmenter, plain
 from par_model.training.batches import Batch, Batches, in_order, load, load_maps
 from par_model.training.config import Run, Stage
-from par_model.training.features import FeatureStore, forward_taps
+from par_model.training.features import FeatureStore
 from par_model.training.objective import CELLS, FrameClassifier, Objective, log_odds, part_weights
 from par_model.training.pictures import PictureStore
 from par_model.training.report import Report
@@ -59,7 +59,8 @@ class Bench:
         for batch in in_order(self.splits.validation.labels, self.held_out.pictures, batch=64, frames=frames):
             images = self.normalise(plain(load(self.held_out, batch, self.device), self.model.config.image_size))
             if features is not None and isinstance(learner, VTFPAR):
-                logits = forward_taps(learner, images, features.load(batch, self.device))
+                taps = features.load(batch, self.device)
+                logits = learner.from_taps(images.flatten(0, 1), taps, images.shape[:2])
             else:
                 logits = learner(images)
             rows.append(logits.float().cpu().numpy())
@@ -249,7 +250,8 @@ class StageRun:
             if self.features is None:
                 output = self.forward(images)
             else:
-                output = forward_taps(bench.model, images, self.features.load(batch, bench.device))
+                taps = self.features.load(batch, bench.device)
+                output = bench.model.from_taps(images.flatten(0, 1), taps, images.shape[:2])
         targets = batch.targets.to(bench.device)
         if maps is None or self.part_weights is None:
             return self.objective(output, targets)

@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.detectors.base import person_class
 from pipeline.resources import cache_dir
-from pipeline.types import Image, SidewalkError
+from pipeline.types import Image, SidewalkError, user_errors
 from pipeline.zoo import sha256
 
 if TYPE_CHECKING:
@@ -49,10 +49,13 @@ class UltralyticsDetector:
         iou: float = 0.7,
         image_size: int = 640,
     ) -> None:
+        from par_model.runtimes import torch_device
+
         path = Path(path)
         state_licence(path.stem)
         self._model = _yolo(path)
-        place = _torch_device(device)
+        with user_errors():
+            place = torch_device(device)
         if path.suffix == ".engine" and place == "cpu":
             raise SidewalkError(f"{path}: a TensorRT engine needs a GPU; use the .pt or .onnx file on a CPU")
         self.name = path.stem
@@ -143,22 +146,6 @@ def _yolo(path: Path) -> Any:
         return YOLO(str(path), task="detect")
     except Exception as error:  # a broken file fails in torch, pickle or zipfile
         raise SidewalkError(f"{path}: not a model that ultralytics can load ({_first_line(error)})") from error
-
-
-def _torch_device(device: str) -> str:
-    import torch
-
-    if device == "auto":
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda"):
-        number = int(device.partition(":")[2] or 0)
-        if number >= torch.cuda.device_count():
-            raise SidewalkError(
-                f"detector.device {device} cannot be had: torch sees {torch.cuda.device_count()} GPUs; "
-                "check nvidia-smi and the torch build, or set device: cpu"
-            )
-        return f"cuda:{number}"
-    return device
 
 
 def _detections(result: Any) -> sv.Detections:

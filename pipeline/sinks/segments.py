@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.sinks.encoding import CLOCK, encodable, prepare
 from pipeline.sinks.output import finish, partial
 from pipeline.types import Frame, FrameResult, Image, TrackSummary
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 Draw = Callable[[Frame, FrameResult], Image]
-
-CLOCK = Fraction(1, 90_000)
 
 
 class SharedDrawing:
@@ -65,10 +64,8 @@ class H264Writer:
         try:
             stream: Any = self._container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
             self._stream: VideoStream = stream
-            self._stream.width, self._stream.height = self.width, self.height
-            self._stream.pix_fmt = "yuv420p"
+            prepare(self._stream.codec_context, self.width, self.height, CLOCK)
             self._stream.options = {"g": str(max(1, round(2 * rate))), **encoder}
-            self._stream.codec_context.time_base = CLOCK
             self._stream.codec_context.thread_count = 1
         except BaseException:
             self._container.close()
@@ -82,16 +79,10 @@ class H264Writer:
 
     def write(self, image: Image, time: float) -> None:
         """image: BGR uint8 (H, W, 3); time: seconds, of capture."""
-        import av
-        import numpy as np
-
         if self._start is None:
             self._start = time
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[: self.height, : self.width]), format="bgr24")
         self._last = max(round((time - self._start) / CLOCK), self._last + 1)
-        picture.pts = self._last
-        picture.time_base = CLOCK
-        self._container.mux(self._stream.encode(picture))
+        self._container.mux(self._stream.encode(encodable(image[: self.height, : self.width], self._last, CLOCK)))
 
     def close(self) -> None:
         try:

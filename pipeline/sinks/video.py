@@ -6,10 +6,11 @@ import queue
 import threading
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from pipeline.sinks.encoding import CLOCK, encodable, prepare
 from pipeline.sinks.output import finish, partial, writing
 from pipeline.types import Frame, FrameResult, Image, SourceInfo, TrackSummary
 
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 
 WAITING = 4
 """Frames that may wait for the encoder before the run waits for it."""
-
-LIVE_TIME_BASE = Fraction(1, 90000)
-
-BT709 = 1
-"""Its number in the video standards' tables of primaries, transfer and matrix."""
 
 
 class Draws(Protocol):
@@ -106,29 +102,19 @@ class _Encoder:
         height, width = (side + side % 2 for side in first.image.shape[:2])
         self._size = height, width
         self._live = info.live or first.pts is None or first.time_base is None
-        self._base = LIVE_TIME_BASE if self._live else first.time_base or LIVE_TIME_BASE
+        self._base = CLOCK if self._live else first.time_base or CLOCK
         self._start = self._stamp(first)
         self._last = -1
         self._container: OutputContainer = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         self._stream: VideoStream = self._container.add_stream(
             "libx264", rate=info.rate or Fraction(25), options=options
         )
-        context: Any = self._stream.codec_context
-        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
-        context.time_base = self._stream.time_base = self._base
-        context.color_primaries = context.color_trc = context.colorspace = BT709
-        # 1 is the limited range that yuv420p has in video.
-        context.color_range = 1
+        prepare(self._stream.codec_context, width, height, self._base)
+        self._stream.time_base = self._base
 
     def add(self, frame: Frame, image: Image) -> None:
-        import av
-
-        picture = av.VideoFrame.from_ndarray(self._fit(image), format="bgr24").reformat(
-            format="yuv420p", dst_colorspace="ITU709"
-        )
         self._last = max(self._stamp(frame) - self._start, self._last + 1)
-        picture.pts, picture.time_base = self._last, self._base
-        self._container.mux(self._stream.encode(picture))
+        self._container.mux(self._stream.encode(encodable(self._fit(image), self._last, self._base)))
 
     def close(self) -> None:
         try:
@@ -155,4 +141,4 @@ class _Encoder:
         bottom, right = height - image.shape[0], width - image.shape[1]
         if bottom or right:
             image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-        return np.ascontiguousarray(image)
+        return image

@@ -31,7 +31,7 @@ class ConnectionWatch:
             "closing": options.read_timeout,
         }
         self._stall_timeout = stall_timeout
-        self._started = self._heard = self._progress = time.monotonic()
+        self._heard = self._progress = time.monotonic()
         self._anything = False
         self._beat: Beat | None = None
         self._usable = 0

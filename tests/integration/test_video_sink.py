@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.sinks import VideoSink
+from pipeline.sinks.segments import SegmentSink
 from pipeline.types import Frame, FrameResult, Image, SidewalkError, SourceInfo
 
 
@@ -116,12 +117,18 @@ def test_colours_survive_the_encoding(tmp_path: Path, colour: tuple[int, int, in
         Frame("door", number, number / 25, np.full((96, 160, 3), colour, np.uint8), number, Fraction(1, 25))
         for number in range(3)
     ]
-    path = write(tmp_path / "a.mp4", pictures, info())
-    with av.open(str(path)) as container:
-        frame = next(container.decode(video=0))
-        assert frame.colorspace == 1
-        image = frame.to_ndarray(format="bgr24")
-    np.testing.assert_allclose(image[48, 80], colour, atol=10)
+    recorded = write(tmp_path / "a.mp4", pictures, info())
+    live = tmp_path / "live.mp4"
+    sink = SegmentSink(live, lambda frame, result: frame.image, 25.0)
+    for picture in pictures:
+        sink.write(picture, FrameResult("door", picture.index, picture.time, ()))
+    sink.close()
+    for path in (recorded, live):
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0))
+            assert frame.colorspace == 1
+            image = frame.to_ndarray(format="bgr24")
+        np.testing.assert_allclose(image[48, 80], colour, atol=10)
 
 
 def test_a_failing_overlay_ends_the_run_with_its_own_error(tmp_path: Path) -> None:

@@ -81,14 +81,6 @@ def test_openvino_compiles_for_a_fixed_shape(graph_file: Path) -> None:
         graph.run({"x": np.zeros((3, 8), np.float32)})
 
 
-def test_compiled_graphs_are_kept_where_asked(graph_file: Path, tmp_path: Path) -> None:
-    pytest.importorskip("openvino")
-    for _ in range(2):
-        graph = Graph.load(graph_file, device="cpu", backend="openvino", cache_dir=tmp_path / "compiled")
-        assert graph.run({"x": np.zeros((1, 8), np.float32)})["z"].sum() == 8
-    assert list((tmp_path / "compiled").iterdir())
-
-
 def test_one_graph_serves_several_threads(graph_file: Path, backend: str) -> None:
     graph = Graph.load(graph_file, device="cpu", backend=backend)
     wrong: list[int] = []

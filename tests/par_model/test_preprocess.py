@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from par_model import ModelConfig, Preprocessing
-from par_model.config import CLIP_MEAN, CLIP_STD
 from par_model.preprocess import CropBatch, Normalise
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def normalised(config: ModelConfig, crop: np.ndarray) -> np.ndarray:

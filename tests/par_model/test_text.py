@@ -9,20 +9,20 @@ import pytest
 import torch
 
 from par_model import CheckpointError, load_schema
-from par_model.text import hashed_text_features, text_tower, texts, tokenize
+from par_model.text import hashed_text_features, text_tower, tokenize
 
 
 @pytest.mark.parametrize("name", ["mars", "duke"])
 def test_tokens_equal_the_public_code(shared: Path, name: str) -> None:
     stored = np.load(shared / "golden" / "misc.npz")
-    tokens = tokenize(texts(load_schema(name), "words"))
+    tokens = tokenize(load_schema(name).words)
     assert np.array_equal(tokens.numpy(), stored[f"tokens_{name}"])
 
 
 def test_prompts_are_sentences_and_words_are_bare() -> None:
     schema = load_schema("duke")
-    assert texts(schema, "words")[5] == "heaed hat"
-    assert texts(schema, "prompt")[5] == "a photo of a pedestrian wearing a hat"
+    assert schema.words[5] == "heaed hat"
+    assert schema.prompts[5] == "a photo of a pedestrian wearing a hat"
 
 
 def test_hashed_features_share_what_sentences_share() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.build import source_name
 from pipeline.config import CameraConfig, Config
 from pipeline.live import publish_address, run_live
+from pipeline.naming import source_name
 from pipeline.sinks import TrackLinesSink
 from pipeline.sinks.output import set_aside
 from pipeline.sinks.rotating import RotatingSink

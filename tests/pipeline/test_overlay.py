@@ -35,10 +35,10 @@ def noise(height: int, width: int) -> np.ndarray:
 
 def test_words_are_those_a_person_wants_to_read() -> None:
     person = Person(1, (0, 0, 1, 1), 0.9, WOMAN)
-    assert describe(person) == ["female", "red top, blue skirt", "walking, backpack"]
-    assert describe(person, ["motion", "top color", "age"]) == ["red top", "walking"]
-    assert describe(Person(1, (0, 0, 1, 1), 0.9)) == []
-    assert describe(Person(1, (0, 0, 1, 1), 0.9, {"shirt": Label("striped", 0.8)})) == ["striped"]
+    assert describe(person.attributes) == ["female", "red top, blue skirt", "walking, backpack"]
+    assert describe(person.attributes, ["motion", "top color", "age"]) == ["red top", "walking"]
+    assert describe({}) == []
+    assert describe({"shirt": Label("striped", 0.8)}) == ["striped"]
 
 
 def test_letters_the_font_lacks_are_replaced() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.build import source_name, unique_name
+from pipeline.naming import source_name, unique_name
 from pipeline.sources.url import is_address, redact, redact_address
 
 

@@ -87,7 +87,7 @@ def test_health_is_degraded_by_a_camera_and_unhealthy_only_when_stuck() -> None:
     telemetry.camera("yard").processed = 4
     telemetry.camera("yard").people = telemetry.camera("gate").people = 7
     telemetry.camera("yard").delay.add(0.2)
-    telemetry.add("detect", 0.03)
+    telemetry.stages.add("detect", 0.03)
     telemetry.sink("yard", "overlay")["written"] += 3
     healths = {"yard": DOWN, "gate": replace(DOWN, camera="gate", state=CameraState.LIVE, reason="")}
     server = HealthServer(0, telemetry, lambda: healths)
