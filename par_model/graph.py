@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
 import logging
 import sys
 import threading
@@ -167,6 +168,20 @@ def _missing_gpu(number: int, provider: str) -> str:
     return ""
 
 
+def _engine_cache(path: Path) -> dict[str, Any]:
+    """Options by which TensorRT keeps what it compiled of a graph.
+
+    It would take a graph of the same file name and shape for the same one, whatever its weights: each has a folder.
+    """
+    folder = user_cache() / "engines" / hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        log.warning("TensorRT compiles anew at every start: %s cannot be written (%s)", folder, error.strerror)
+        return {}
+    return {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(folder)}
+
+
 def _load_onnxruntime(path: Path, device: str, backend: str, threads: int | None, fast: bool) -> _Loaded:
     import onnxruntime
 
@@ -182,10 +197,8 @@ def _load_onnxruntime(path: Path, device: str, backend: str, threads: int | None
         cuda = {"device_id": number, "use_tf32": int(fast), "cudnn_conv_algo_search": "HEURISTIC"}
         providers.insert(0, ("CUDAExecutionProvider", cuda))
         if backend == "tensorrt":
-            engines = user_cache() / "engines"
-            engines.mkdir(parents=True, exist_ok=True)
-            tensorrt = {"device_id": number, "trt_fp16_enable": fast, "trt_engine_cache_enable": True}
-            providers.insert(0, ("TensorrtExecutionProvider", tensorrt | {"trt_engine_cache_path": str(engines)}))
+            tensorrt = {"device_id": number, "trt_fp16_enable": fast, **_engine_cache(path)}
+            providers.insert(0, ("TensorrtExecutionProvider", tensorrt))
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's errors share no base class of their own

@@ -27,10 +27,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path}: cannot read the configuration ({error.strerror}); check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not UTF-8 text"
+        problem = getattr(error, "problem", None) or str(error)
         raise ValueError(f"{path}:{where} is not valid YAML ({problem})") from None
     if tree is None:
         return {}
@@ -51,13 +51,13 @@ def change(tree: dict[str, Any], assignment: str) -> None:
         raise ValueError(f"--set {assignment}: expected key.sub=value, e.g. detector.confidence=0.3")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # the latter for the thirtieth of February
         value = text
     node: Any = tree
     keys: list[Any] = place.strip().split(".")
     for depth, key in enumerate(keys):
         if isinstance(node, list):
-            if not key.isdigit() or int(key) >= len(node):
+            if not key.isdecimal() or int(key) >= len(node):
                 raise ValueError(f"--set {assignment}: {key!r} is no index of a list of {len(node)}")
             key = int(key)
         elif not isinstance(node, dict):

@@ -149,11 +149,13 @@ def load_models(config: Config) -> Models:
     """The detector and the recogniser the configuration names, on the devices it names."""
     from pipeline.detectors import create_detector
 
-    with user_errors():
+    with user_errors("recognition"):
         recognizer = load_recognizer(config)
-        if recognizer is not None:
+    if recognizer is not None:
+        with user_errors("overlay.groups"):
             for group in config.overlay.groups or ():
                 recognizer.schema[group]  # raises for one that there is not
+    with user_errors("detector"):
         detector = create_detector(
             model=config.detector.model,
             backend=config.detector.backend,
@@ -198,7 +200,7 @@ def camera_factory(
         return Identities(Gallery(config.reattach.seconds, least=least), looks=looks)
 
     def build(info: SourceInfo) -> CameraPipeline:
-        with user_errors():
+        with user_errors("tracker"):
             tracker = create_tracker(config.tracker.name, **config.tracker.options)
         beliefs = None
         if recognizer is not None:

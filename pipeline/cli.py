@@ -169,7 +169,8 @@ def main() -> None:
             _fail(format_message() if format_message else str(error), int(code))
         if debug:
             _show_traceback()
-        _fail(f"unexpected {type(error).__name__}: {error} (run with --debug for the traceback)", 1)
+        hint = "" if debug else " (run with --debug for the traceback)"
+        _fail(f"unexpected {type(error).__name__}: {error}{hint}", 1)
 
 
 def _show_traceback() -> None:

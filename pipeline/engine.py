@@ -87,7 +87,7 @@ class Engine:
                     if self._stopping.is_set():
                         break
         finally:
-            for source in self._sources:
+            for source in self._sources[len(self.report.cameras) :]:
                 source.close()
         self.report.interrupted = self._stopping.is_set()
         return self.report
@@ -111,7 +111,11 @@ class Engine:
             report.interrupted = report.interrupted or not completed
             report.warnings.extend(source.warnings)
             source.close()
-            _close_all(sinks, completed)
+            try:
+                _close_all(sinks, completed)
+            except BaseException:
+                report.interrupted = True
+                raise
 
     def _run_frames(self, source: Source, camera: CameraPipeline, sinks: Sequence[Sink], report: CameraReport) -> None:
         times = report.times

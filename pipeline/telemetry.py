@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline.sources.supervisor import Health
 
-SHORTEST, LONGEST, GROWTH = 0.0005, 120.0, 1.06
+SHORTEST, LONGEST, GROWTH = 0.00001, 120.0, 1.06
 """Seconds of the first and last bucket, and how much wider each is than the one before: quantiles within 3 %."""
 EXPORTED_BOUNDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0, 10.0, 30.0)
 """Seconds of the buckets that Prometheus is shown."""
@@ -52,7 +52,7 @@ class Histogram:
         """Samples not longer than each bound, in seconds."""
         totals, seen, bucket = [], 0, 0
         for bound in bounds:
-            last = self._bucket(bound)
+            last = self._bucket(bound / math.sqrt(GROWTH))  # whose end is nearest to the bound
             while bucket <= last:
                 seen += self._counts[bucket]
                 bucket += 1

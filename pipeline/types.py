@@ -25,12 +25,15 @@ class SidewalkError(Exception):
 
 
 @contextmanager
-def user_errors() -> Iterator[None]:
-    """Errors of the model packages about what the user named become one-line errors of the command."""
+def user_errors(section: str = "") -> Iterator[None]:
+    """Errors of the model packages about what the user named become one-line errors of the command.
+
+    section: of the configuration, to be named.
+    """
     try:
         yield
     except (ValueError, FileNotFoundError) as error:
-        raise SidewalkError(str(error)) from error
+        raise SidewalkError(f"{section}: {error}" if section else str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class ArrayTracker:
         kept: np.ndarray = in_sight | lost
         if self.duplicate < 1 and lost.any():
             for old, new in self._duplicates(lost.nonzero()[0], in_sight.nonzero()[0]):
-                if not (kept[old] and kept[new]):
+                if seen[old] == self._clock or not (kept[old] and kept[new]):  # taken over, or ended, just now
                     continue
                 if hits[old] > hits[new]:
                     identity = self._tracks["id"][old], hits[old] + hits[new]

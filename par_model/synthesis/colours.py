@@ -155,9 +155,8 @@ def cloth(rng: np.random.Generator, word: str, words: tuple[str, ...], trousers:
     if not trousers and roll < 0.54:  # sleeves of a darker tone
         return Material(first, dim(first, rng.uniform(0.65, 0.85)), RAGLAN, 1.0, gloss, wrinkle)
     if not trousers and roll < 0.62:  # a back, or all above the chest, of another tone: no backpack
-        tone = rng.uniform(1.5, 3.5) if word == "black" else rng.uniform(0.5, 0.8)
         pattern = int(rng.choice([PANEL, YOKE]))
-        return Material(first, dim(first, tone), pattern, 1.0, gloss, wrinkle, share=float(rng.uniform(0.4, 0.95)))
+        return Material(first, shade(rng, word), pattern, 1.0, gloss, wrinkle, share=float(rng.uniform(0.4, 0.95)))
     return Material(first, first, PLAIN, 0.1, gloss, wrinkle)
 
 

@@ -128,15 +128,19 @@ def locks(
 ) -> list[Layer]:
     """Hair that falls from the temples before the shoulders; cloth: the layers worn on the torso."""
     scale, head = bank.scale(body), JOINT_INDEX["head"]
+    temples = body.vertices[:SKIN_VERTICES][np.abs(bank.mean[:SKIN_VERTICES, 2] - 1.69) < 0.02, 0].max()
     on_head = np.zeros(bank.weights.shape[1], np.float32)
     on_head[head] = 1.0
     layers = []
     for side in cut.front:
-        thick = rng.uniform(0.024, 0.046)
+        thick = rng.uniform(0.024, 0.046) * scale
         surface = Surface(body, bank, cloth, 0.5 * thick)
         out, end = rng.uniform(0.075, 0.11), max(cut.hem, rng.uniform(1.18, 1.42))
-        beside = np.array([[0.078, -0.085, 1.72], [0.085, -0.08, 1.63], [0.088, -0.085, 1.55]]) * [side, 1, 1]
-        stops = [((point - bank.mean_joints[head]) * scale + body.joints[head], on_head) for point in beside]
+        stops = []
+        for away, y, z in ((0.0, -0.085, 1.72), (0.007, -0.08, 1.63), (0.01, -0.085, 1.55)):
+            point = (np.array([0, y, z]) - bank.mean_joints[head]) * scale + body.joints[head]
+            point[0] = side * (temples + away * scale)
+            stops.append((point, on_head))
         stops += [surface.touch(side * out, height, front=True) for height in np.linspace(1.46, end, 4)]
         path, weights = between(stops, 16)
         points, faces = tube(path, thick * np.interp(np.linspace(0, 1, 16), [0, 0.3, 0.7, 1], [0.5, 1, 1, 0.35]), 6)

@@ -32,7 +32,7 @@ def train(run: Run, *, report: Report | None = None) -> Path:
 
     Everything random follows from the seed, the stage and the step. The state is written every `save_every`
     seconds; a run started again with the same `out` goes on from there, to the same weights; with other settings that
-    decide them it is refused. Raises ConfigError, DatasetError or CheckpointError in one line.
+    decide them it is refused. Raises ConfigError, DatasetError, CheckpointError or DeviceError in one line.
     """
     if run.threads:
         torch.set_num_threads(run.threads)

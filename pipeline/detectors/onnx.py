@@ -52,7 +52,7 @@ class OnnxDetector:
     ) -> None:
         self._path = Path(path)
         self._threads, self._precision = threads, precision
-        with user_errors():
+        with user_errors("detector"):
             self._graph = Graph.load(path, device, backend, threads, precision=precision)
         self.name = name or self._path.stem
         if "AGPL" in self._graph.metadata.get("license", ""):

@@ -54,7 +54,7 @@ class UltralyticsDetector:
         path = Path(path)
         state_licence(path.stem)
         self._model = _yolo(path)
-        with user_errors():
+        with user_errors("detector"):
             place = torch_device(device)
         if path.suffix == ".engine" and place == "cpu":
             raise SidewalkError(f"{path}: a TensorRT engine needs a GPU; use the .pt or .onnx file on a CPU")

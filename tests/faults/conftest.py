@@ -153,8 +153,6 @@ class OnePerson:
 class Record:
     """A sink that keeps what the tests ask about every frame. delay: from the stamp in the picture to here."""
 
-    name = "record"
-
     def __init__(self) -> None:
         self.indices: list[int] = []
         self.times: list[float] = []

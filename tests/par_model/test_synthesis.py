@@ -19,7 +19,7 @@ from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, decode_
 from par_model.datasets.shards import read_shards
 from par_model.schema import load_schema
 from par_model.synthesis import people, sampling, visibility
-from par_model.synthesis.colours import BOTTOM_COLOURS, TOP_COLOURS, shade
+from par_model.synthesis.colours import BOTTOM_COLOURS, PANEL, TOP_COLOURS, cloth, linear, shade
 from par_model.synthesis.hair import BOBS, NAPE, sample_cut
 from par_model.synthesis.mesh import girth, grid_faces, normals, pack, simplify, superellipsoid, unpack
 from par_model.synthesis.routes import Route, sample_routes, walk
@@ -340,3 +340,14 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.parametrize("word", [word for word in TOP_COLOURS if word != "complex"])
+def test_two_tones_of_a_top_are_of_one_colour_word(word: str) -> None:
+    drawn = [cloth(np.random.default_rng(seed), word, TOP_COLOURS) for seed in range(600)]
+    toned = [stuff for stuff in drawn if stuff.pattern == PANEL]
+    assert toned
+    brightest = {"black": 0.22, "gray": 0.76}.get(word, 1.0)
+    darkest = {"white": 0.85, "gray": 0.33}.get(word, 0.0)
+    for stuff in toned:
+        assert linear((darkest,) * 3)[0] - 1e-9 <= max(stuff.second) <= linear((brightest,) * 3)[0] + 1e-9

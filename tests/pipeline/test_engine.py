@@ -97,8 +97,6 @@ class RedTop:
 class Shelf:
     """A sink that keeps what it gets."""
 
-    name: str = "shelf"
-
     def __post_init__(self) -> None:
         self.results: list[FrameResult] = []
         self.tracks: list[TrackSummary] = []
@@ -249,6 +247,17 @@ def test_whatever_fails_every_source_is_closed_and_the_report_says_what_was_done
         run.run()
     assert all(street.closed for street in streets)
     assert [(c.info.camera, c.interrupted) for c in run.report.cameras] == [("a", False), ("b", True)]
+
+
+def test_a_recording_whose_file_could_not_be_finished_is_not_complete() -> None:
+    class Full(Shelf):
+        def close(self, completed: bool = True) -> None:
+            raise OSError("no space left")
+
+    run = engine(Street(10), shelf=Full())
+    with pytest.raises(OSError, match="no space"):
+        run.run()
+    assert run.report.cameras[0].interrupted
 
 
 def test_a_run_can_be_stopped_from_elsewhere() -> None:

@@ -18,8 +18,6 @@ from pipeline.types import Frame, FrameResult, TrackSummary
 class Sink:
     """Does what the test says with every frame."""
 
-    name = "sink"
-
     def __init__(self, act: Any) -> None:
         self.act = act
         self.frames: list[int] = []

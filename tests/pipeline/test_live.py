@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from pipeline.config import CameraConfig, Config
+from pipeline.engine import CameraReport
 from pipeline.live import publish_address, run_live
 from pipeline.naming import source_name
+from pipeline.record import write_record
 from pipeline.sinks import TrackLinesSink
-from pipeline.sinks.output import set_aside
 from pipeline.sinks.rotating import RotatingSink
-from pipeline.types import SidewalkError, TrackSummary
+from pipeline.types import SidewalkError, SourceInfo, TrackSummary
 
 
 @pytest.mark.parametrize(
@@ -48,11 +52,13 @@ def test_a_webcam_has_a_number(url: str, tmp_path: Path) -> None:
 
 
 def test_a_live_run_does_not_mix_with_a_recordings_results_and_keeps_earlier_records(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text("earlier")
+    report = CameraReport(SourceInfo("gate", "rtsp://gate/x", 0, 0, live=True))
+    models = cast(Any, SimpleNamespace(detector=SimpleNamespace(name="none", device="cpu"), recognizer=None))
+    write_record(tmp_path, Config(), models, report, 0.0, {"received": 1})
     os.utime(tmp_path / "run.json", (1_800_000_000, 1_800_000_000))
-    set_aside(tmp_path / "run.json")
-    set_aside(tmp_path / "run.json")
-    assert [path.name for path in tmp_path.iterdir()] == ["run-20270115T080000Z.json"]
+    write_record(tmp_path, Config(), models, report, 0.0, {"received": 2})
+    found = {path.name: json.loads(path.read_text())["live"]["received"] for path in tmp_path.iterdir()}
+    assert found == {"run-20270115T080000Z.json": 1, "run.json": 2}
     (tmp_path / "overlay.mp4").touch()
     with pytest.raises(SidewalkError, match=r"holds the results of an earlier run \(overlay\.mp4\)"):
         run_live(Config(), [CameraConfig(url="rtsp://127.0.0.1:1/x")], tmp_path)

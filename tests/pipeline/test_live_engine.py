@@ -119,8 +119,6 @@ class Box:
 class Kept:
     """What a sink was given."""
 
-    name = "kept"
-
     def __post_init__(self) -> None:
         self.results: list[FrameResult] = []
         self.ended: list[TrackSummary] = []

@@ -306,3 +306,21 @@ def test_whoever_takes_the_place_of_one_who_was_lost_is_one_track(name: str) -> 
         seen += ids
     assert set(seen) == {1, 2}
     assert len(seen) == 59  # all but the first sight
+
+
+@pytest.mark.parametrize("name", ["sidewalk", "bytetrack", "botsort"])
+def test_whoever_was_lost_takes_the_place_of_one_person_only(name: str) -> None:
+    tracker = create_tracker(name, lost_seconds=10.0)
+    place = np.array([200.0, 100, 300, 350])
+    for frame in range(120):
+        tracker.update(people(place), frame / 10)
+    # Two who are hardly told apart come to where the first one is still expected.
+    ends = []
+    for step in range(60):
+        aside = max(500 - 10 * step, 0)
+        both = np.stack([place + np.array([aside, up, aside, up]) for up in (-8, 8)])
+        ids = tracker.update(people(both), 12 + step / 10).tracker_id.tolist()
+        ends += tracker.ended
+        assert len(ids) == len(set(ids))
+        assert set(ids).isdisjoint(tracker.ended)
+    assert ends  # so it came to it

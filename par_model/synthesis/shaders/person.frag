@@ -88,7 +88,8 @@ vec3 skinned(vec3 p, vec2 grain) {
     vec3 tone = first[0].rgb;
     vec3 c = tone * (0.94 + 0.12 * grain.x);
     if (p.z > 1.56) {
-        float hollow = fract(seed * 5.3);  // hair, brows and hats keep light off a face
+        // Hair, brows and hats keep light off a face.
+        float hollow = fract(seed * 5.3) * smoothstep(1.56, 1.60, p.z) * smoothstep(0.0, -0.09, p.y);
         tone *= 1.0 - 0.5 * hollow * hollow;
         c = tone * (0.94 + 0.12 * grain.x);
         float face = step(p.y, -0.09);
