@@ -76,7 +76,9 @@ def run(
             spare_sources(folder, cameras)
         models = load_models(config)
         build = camera_factory(config, models.recognizer, {s.info.camera: c for s, c in zip(opened, cameras)})
-        build(opened[0].info)  # fails on wrong settings while the earlier results are still there
+        camera = build(opened[0].info)  # fails on wrong settings while the earlier results are still there
+        for source in opened:
+            warn_of_rare_pictures(source, camera.tracker.lost_seconds)
         for folder in folders.values():
             remove_earlier(folder)
     engine = Engine(
@@ -102,6 +104,16 @@ def run(
         models.detector.close()
     write()
     return engine.report
+
+
+def warn_of_rare_pictures(source: Source, lost_seconds: float) -> None:
+    """Nobody can be followed from one picture to the next where that is longer than anybody is kept unseen."""
+    rate = source.info.rate
+    if rate and 1 / rate > lost_seconds:
+        source.warnings.append(
+            f"{source.info.camera}: its pictures are {float(1 / rate):g} s apart; whoever is in two of them counts "
+            f"twice (tracker.options.lost_seconds is {lost_seconds:g})"
+        )
 
 
 def spare_sources(folder: Path, cameras: Sequence[CameraConfig]) -> None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from trackers.identities import Identities
 
 
+VELOCITY_SETTLES = 0.3
+"""Seconds after which half of what is known of a velocity is new."""
+LOST_SPREAD = 0.15
+"""By how much, in heights a second, it grows uncertain where somebody is who is not found."""
 LEFT_SECONDS = 0.8
 """Out of view for longer, somebody has probably left. Less than trackers wait until they let go of them."""
 
@@ -30,8 +34,8 @@ LEFT_SECONDS = 0.8
 class Presence:
     """When and how often somebody was seen, and read.
 
-    gone: whether the tracker has let go of them; box: where they were last; also: numbers they bore until they were
-    recognised.
+    gone: whether the tracker has let go of them; awaited: whether the end waits for a reading; box: where they were
+    last; velocity: of its middle, in pixels a second; also: numbers they bore until they were recognised.
     """
 
     first_time: float
@@ -40,8 +44,31 @@ class Presence:
     readings: int = 0
     last_reading: float = float("-inf")
     gone: bool = False
+    awaited: bool = False
     box: Box = (0.0, 0.0, 0.0, 0.0)
+    velocity: tuple[float, float] = (0.0, 0.0)
     also: tuple[int, ...] = ()
+
+    def see(self, time: float, box: Box) -> None:
+        """They are at `box` now."""
+        elapsed = time - self.last_time
+        if self.frames and elapsed > 0:
+            weight = 1.0 if self.frames == 1 else 1 - 0.5 ** (elapsed / VELOCITY_SETTLES)
+            moved = [(box[i] + box[i + 2] - self.box[i] - self.box[i + 2]) / 2 / elapsed for i in (0, 1)]
+            vx, vy = (old + weight * (new - old) for old, new in zip(self.velocity, moved))
+            self.velocity = vx, vy
+        self.last_time, self.box, self.gone = time, box, False
+        self.frames += 1
+
+    def whereabouts(self, time: float) -> Box:
+        """What holds the place where they were last, the one where they then should be, and all between."""
+        elapsed = time - self.last_time
+        x1, y1, x2, y2 = self.box
+        dx, dy = (speed * elapsed for speed in self.velocity)
+        aside = LOST_SPREAD * elapsed * (y2 - y1)
+        return (
+            x1 + min(dx, 0.0) - aside, y1 + min(dy, 0.0) - aside, x2 + max(dx, 0.0) + aside, y2 + max(dy, 0.0) + aside,
+        )  # fmt: skip
 
 
 class CameraPipeline:
@@ -97,20 +124,15 @@ class CameraPipeline:
         self._visible = people
         self._found = inside(detections.xyxy, width, height)
         for track, box in zip(_ids(people), people.xyxy.tolist()):
-            presence = self._presences.get(track)
-            if presence is None:
-                presence = self._presences[track] = Presence(frame.time, frame.time)
-            presence.last_time = frame.time
-            presence.frames += 1
-            presence.gone = False
-            presence.box = tuple(box)
+            self._presences.setdefault(track, Presence(frame.time, frame.time)).see(frame.time, tuple(box))
         self._keep_looks(frame, people)
-        over = [
-            track
-            for track, presence in self._presences.items()
-            if presence.gone and frame.time - presence.last_time > self.memory
-        ]
-        self._ended += [self._end(track) for track in over]
+        for track, presence in list(self._presences.items()):
+            if presence.gone and frame.time - presence.last_time > self.memory:
+                # Where pictures are rarer than memory is long, this is the first chance to read somebody.
+                if self._unread(track) and not presence.awaited:
+                    presence.awaited = True
+                else:
+                    self._ended.append(self._end(track))
         return people
 
     def _recognise_returning(self, time: float, people: sv.Detections) -> None:
@@ -199,6 +221,16 @@ class CameraPipeline:
             )
         return requests
 
+    def _unread(self, track: int) -> bool:
+        """Whether there is something to read of somebody who was never read."""
+        tracklet = self.buffer.tracklets.get(track)
+        return (
+            self.beliefs is not None
+            and tracklet is not None
+            and bool(tracklet.fresh)
+            and (self._presences[track].readings == 0)
+        )
+
     def claim(self, requests: Sequence[Request]) -> None:
         """Mark requests as taken, so that their tracklets are not due again before new crops arrive."""
         for request in requests:
@@ -228,7 +260,7 @@ class CameraPipeline:
         return FrameResult(frame.camera, frame.index, frame.time, tuple(people), self._others(frame.time))
 
     def _others(self, time: float) -> tuple[Box, ...]:
-        missed = [one.box for one in self._presences.values() if not one.gone and one.last_time < time]
+        missed = [one.whereabouts(time) for one in self._presences.values() if not one.gone and one.last_time < time]
         return (*((x1, y1, x2, y2) for x1, y1, x2, y2 in self._found.tolist()), *missed)
 
     def ended(self) -> list[TrackSummary]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from pipeline.config import Config, OutputConfig
+from pipeline.config import Config, LiveConfig, OutputConfig
 from pipeline.types import Image, Label, SidewalkError
 
 STREET = Path(__file__).resolve().parent / "assets"
@@ -54,7 +54,8 @@ def run_demo(out: Path, config: Config, photographs: bool = False, overwrite: bo
     from pipeline.progress import RunProgress
 
     console = Console()
-    config = config.model_copy(update={"output": OutputConfig()})  # what it tells is read from the files
+    # What it tells is read from the files; cameras have nothing to do with it.
+    config = config.model_copy(update={"output": OutputConfig(), "cameras": [], "live": LiveConfig()})
     out.mkdir(parents=True, exist_ok=True)
     clip = photograph_clip(out / "clip.mp4") if photographs else STREET / "street.mp4"
     with RunProgress() as progress:

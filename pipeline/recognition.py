@@ -56,6 +56,9 @@ class Reading:
     appearance: np.ndarray | None
 
 
+NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
+
+
 def read(model: SequenceModel, requests: Sequence[Request]) -> list[Reading]:
     """Encode the crops that no reading has needed before, all in one batch, then read every tracklet.
 
@@ -65,7 +68,7 @@ def read(model: SequenceModel, requests: Sequence[Request]) -> list[Reading]:
         return []
     new = list({id(crop): crop for request in requests for crop in request.crops if crop.feature is None}.values())
     for crop, feature in zip(new, model.encode([crop.image for crop in new])):
-        crop.feature = feature
+        crop.feature, crop.image = feature, NO_PIXELS
     probabilities = model.recognize([[crop.feature for crop in request.crops] for request in requests])
     return [
         Reading(

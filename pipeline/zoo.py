@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import http.client
 import logging
 import os
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.resources import cache_dir, config_file
+from pipeline.resources import cache_dir, config_file, locked
 from pipeline.types import SidewalkError
 
 log = logging.getLogger("sidewalk")
@@ -132,10 +133,10 @@ def pull(name: str, progress: Progress | None = None) -> Path:
 
     Raises SidewalkError naming every source and why it failed, or the hash that did not match.
     """
-    from filelock import FileLock
-
     model = find(name)
-    with FileLock(f"{model.path}.lock"):
+    if model.pulled and sha256(model.path) == model.sha256:
+        return model.path
+    with locked(model.path):
         if model.pulled and sha256(model.path) == model.sha256:
             return model.path
         failures: list[str] = []
@@ -149,6 +150,7 @@ def pull(name: str, progress: Progress | None = None) -> Path:
                         _from_url(source, fetched, progress)
                 except (
                     OSError,
+                    http.client.HTTPException,
                     ValueError,
                     KeyError,
                     zipfile.BadZipFile,

@@ -30,19 +30,19 @@ class Detector(Protocol):
 
 
 PEOPLE = ("person", "pedestrian", "people")
-"""What models call them, the best name first."""
+"""What models call them; of one with several such classes, those who sit or ride are another than those on foot."""
 
 
-def person_class(names: Mapping[int, str], model: str) -> int:
-    """The number of the class that means people; 0, as in COCO, for a model that names none.
+def person_classes(names: Mapping[int, str], model: str) -> list[int]:
+    """The numbers of the classes that mean people; 0, as in COCO, for a model that names none.
 
     names: of the model's classes; model: for the error. Raises SidewalkError where none of them means people.
     """
     numbers = {str(name).lower(): int(number) for number, name in names.items()}
     if all(re.fullmatch(r"class\d+", name) for name in numbers):  # as Ultralytics calls them where it knows no better
-        return 0
-    for name in PEOPLE:
-        if name in numbers:
-            return numbers[name]
+        return [0]
+    people = [number for name, number in numbers.items() if name in PEOPLE]
+    if people:
+        return people
     shown = ", ".join(list(numbers)[:5]) + (", ..." if len(numbers) > 5 else "")
     raise SidewalkError(f"{model}: knows no class 'person', only {shown}; use a detector of people")

@@ -11,8 +11,8 @@ from pipeline.types import SidewalkError
 
 STRIDES = (8, 16, 32)
 
-Decode = Callable[[np.ndarray, tuple[int, int], int, float], np.ndarray]
-"""(one picture's output, input height and width, index of the class person, least score) ->
+Decode = Callable[[np.ndarray, tuple[int, int], list[int], float], np.ndarray]
+"""(one picture's output, input height and width, numbers of the classes of people, least score) ->
 (K, 5) as x1 y1 x2 y2 in input pixels and score, in no particular order."""
 
 
@@ -52,27 +52,28 @@ def recognise(output: tuple[int, ...], size: tuple[int, int]) -> Head:
     )
 
 
-def _decode_yolo(output: np.ndarray, size: tuple[int, int], person: int, confidence: float) -> np.ndarray:
+def _decode_yolo(output: np.ndarray, size: tuple[int, int], people: list[int], confidence: float) -> np.ndarray:
     """Rows are centre x, centre y, width, height, then a score a class; columns are cells."""
-    columns = output[:, output[4 + person] > confidence]
-    columns = columns[:, columns[4:].argmax(axis=0) == person]
-    return _from_centre(columns[:4].T, columns[4 + person])
+    classes = output[4:]
+    columns = output[:, classes[people].max(axis=0) > confidence]
+    columns = columns[:, np.isin(columns[4:].argmax(axis=0), people)]
+    return _from_centre(columns[:4].T, columns[4:].max(axis=0))
 
 
-def _decode_yolox(output: np.ndarray, size: tuple[int, int], person: int, confidence: float) -> np.ndarray:
+def _decode_yolox(output: np.ndarray, size: tuple[int, int], people: list[int], confidence: float) -> np.ndarray:
     """Rows are cells: offset of the centre and logarithm of the size in strides, objectness, class scores."""
-    scores = output[:, 4] * output[:, 5 + person]
+    scores = output[:, 4] * output[:, 5:][:, people].max(axis=1)
     chosen = np.flatnonzero(scores > confidence)
-    chosen = chosen[output[chosen, 5:].argmax(axis=1) == person]
+    chosen = chosen[np.isin(output[chosen, 5:].argmax(axis=1), people)]
     cells = np.concatenate([_cells(size, stride) for stride in STRIDES])[chosen]
     corner, stride = cells[:, :2], cells[:, 2:]
     centres = (output[chosen, :2] + corner) * stride
     return _from_centre(np.hstack([centres, np.exp(output[chosen, 2:4]) * stride]), scores[chosen])
 
 
-def _decode_end_to_end(output: np.ndarray, size: tuple[int, int], person: int, confidence: float) -> np.ndarray:
+def _decode_end_to_end(output: np.ndarray, size: tuple[int, int], people: list[int], confidence: float) -> np.ndarray:
     """Rows are x1 y1 x2 y2, score, class, one a person already."""
-    chosen = (output[:, 4] > confidence) & (output[:, 5].astype(int) == person)
+    chosen = (output[:, 4] > confidence) & np.isin(output[:, 5].astype(int), people)
     rows: np.ndarray = output[chosen, :5]
     return rows
 

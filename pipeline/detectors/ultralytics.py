@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.detectors.base import person_class
-from pipeline.resources import cache_dir
+from pipeline.detectors.base import person_classes
+from pipeline.resources import cache_dir, locked
 from pipeline.types import Image, SidewalkError, user_errors
 from pipeline.zoo import sha256
 
@@ -30,6 +30,9 @@ LICENCE = (
     "the users its whole source under that licence, or needs an Enterprise licence; "
     "`--set detector.model=yolox_tiny` does without"
 )
+
+MOST_PEOPLE = 1000
+"""In a picture; the package's own limit is 300."""
 
 _told: set[str] = set()
 
@@ -61,10 +64,13 @@ class UltralyticsDetector:
         self.name = path.stem
         self.device = f"torch:{place}" if path.suffix == ".pt" else f"ultralytics:{place}"
         self.image_size = image_size
+        # Exports are made for batches of one unless told otherwise.
+        self._batched = path.suffix == ".pt"
         self._options = {
             "conf": confidence,
             "iou": iou,
-            "classes": [person_class(self._model.names, path.name)],
+            "classes": person_classes(self._model.names, path.name),
+            "max_det": MOST_PEOPLE,
             "device": place,
             "verbose": False,
         }
@@ -73,8 +79,9 @@ class UltralyticsDetector:
         """People of each picture: xyxy in float32 pixels, confidence, class_id 0; best first."""
         found: dict[int, sv.Detections] = {}
         # Pictures of several sizes in one call would all be padded to a square, and give other boxes than alone.
-        for shape in dict.fromkeys(image.shape for image in images):
-            together = [index for index, image in enumerate(images) if image.shape == shape]
+        alike = {index: image.shape if self._batched else index for index, image in enumerate(images)}
+        for kind in dict.fromkeys(alike.values()):
+            together = [index for index in alike if alike[index] == kind]
             pictures = [images[index] for index in together]
             results = self._model.predict(pictures, imgsz=self.image_size, **self._options)
             found |= {index: _detections(result) for index, result in zip(together, results)}
@@ -90,8 +97,6 @@ def export_onnx(weights: Path) -> Path:
     The cached name holds the weights' SHA-256 and the exporter's version, so later calls need neither
     ultralytics nor torch. Raises SidewalkError where the export is impossible.
     """
-    from filelock import FileLock
-
     state_licence(weights.stem)
     try:
         version = importlib.metadata.version("ultralytics")
@@ -99,7 +104,9 @@ def export_onnx(weights: Path) -> Path:
         raise _missing("ultralytics") from error
     folder = cache_dir("exports")
     target = folder / f"{weights.stem}-{sha256(weights)[:16]}-ultralytics-{version}.onnx"
-    with FileLock(f"{target}.lock"):
+    if target.is_file():
+        return target
+    with locked(target):
         if not target.is_file():
             log.info("exporting %s to ONNX, once", weights.name)
             with tempfile.TemporaryDirectory(dir=folder, prefix=f".{weights.stem}-") as scratch:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -82,6 +82,19 @@ def picture(frame: VideoFrame, ratio: Fraction | None) -> Image:
         width, height = (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
     image: np.ndarray = frame.to_ndarray(format="bgr24", width=width, height=height)
     return image
+
+
+def upright(image: Image, frame: VideoFrame) -> Image:
+    """The picture turned, and mirrored, as the recorder's display matrix says; quarters of a turn only."""
+    stored: Any = frame.side_data.get("DISPLAYMATRIX")
+    if stored is None:
+        return image
+    a, b, _, c, d = np.frombuffer(bytes(stored), np.int32)[:5].tolist()
+    if abs(b) > abs(a):  # columns become rows
+        image, across, down = image.swapaxes(0, 1), c < 0, b < 0
+    else:
+        across, down = a < 0, d < 0
+    return np.ascontiguousarray(image[:: -1 if down else 1, :: -1 if across else 1])
 
 
 def turned(image: Image, turns: int) -> Image:

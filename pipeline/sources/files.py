@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from pipeline.sources.adjusted import picture, turned
+from pipeline.sources.adjusted import picture, upright
 from pipeline.sources.clock import CaptureClock, wall_clock
 from pipeline.sources.container import video_stream
 from pipeline.sources.failures import explain
@@ -166,7 +166,7 @@ class VideoSource:
 
     def _upright(self, frame: VideoFrame) -> Image:
         """The picture in BGR, with square pixels, turned as the recorder's display matrix says."""
-        return turned(picture(frame, self._stream.sample_aspect_ratio), -round(frame.rotation / 90) % 4)
+        return upright(picture(frame, self._stream.sample_aspect_ratio), frame)
 
     def _rate(self) -> Fraction | None:
         return self._stream.guessed_rate or self._stream.average_rate

@@ -36,7 +36,8 @@ class ImageSource:
             paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
             remedy = f"put pictures ({', '.join(sorted(SUFFIXES))}) into it"
         else:
-            paths = [Path(path) for path in glob.glob(pattern) if Path(path).suffix.lower() in SUFFIXES]
+            found = [pattern] if folder.is_file() else glob.glob(pattern)
+            paths = [Path(path) for path in found if Path(path).suffix.lower() in SUFFIXES]
             remedy = "check the pattern, and quote it so that the shell leaves it alone"
         if not paths:
             raise SidewalkError(f"{pattern}: no pictures there; {remedy}")
@@ -81,13 +82,16 @@ def read_image(path: Path) -> Image | None:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError:
         return None
-    return cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    try:
+        return cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error:  # larger than OpenCV allows
+        return None
 
 
 def natural_order(path: Path) -> list[tuple[int, str]]:
     """Sorts `frame10.jpg` after `frame9.jpg`, folder by folder."""
     parts = re.split(r"(\d+)", str(path))
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def sequence_rate(folder: Path) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import wave
 from collections.abc import Sequence
 from fractions import Fraction
@@ -155,6 +156,31 @@ def test_a_phone_held_sideways_gives_upright_pictures(tmp_path: Path, rotation: 
     }
     red = {name for name, colour in corners.items() if colour[2] > 200 and colour[0] < 60}
     assert red == {corner}
+
+
+@pytest.mark.parametrize(
+    ("matrix", "corner", "portrait"),
+    [
+        ((-1, 0, 0, 1), "top right", False),  # mirrored, as front cameras do
+        ((1, 0, 0, -1), "bottom left", False),
+        ((0, 1, 1, 0), "top left", True),
+        ((0, 1, -1, 0), "top right", True),
+    ],
+)
+def test_mirrored_recordings_are_set_right(
+    tmp_path: Path, matrix: tuple[int, int, int, int], corner: str, portrait: bool
+) -> None:
+    path = record(tmp_path / "clip.mp4")
+    data = bytearray(path.read_bytes())
+    a, b, c, d = (value << 16 for value in matrix)
+    place = data.index(struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30), data.index(b"tkhd"))
+    data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    image = read(path)[0][0].image
+    height, width = image.shape[:2]
+    assert (height > width) == portrait
+    spots = {"top left": (4, 4), "top right": (4, -5), "bottom left": (-5, 4), "bottom right": (-5, -5)}
+    assert {name for name, spot in spots.items() if image[spot][2] > 200 and image[spot][0] < 60} == {corner}
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import cast
 
 import numpy as np
+import pytest
 import supervision as sv
 
+from par_model.schema import load_schema
 from pipeline.attributes import AttributeState
 from pipeline.camera import CameraPipeline
 from pipeline.config import RecognitionConfig
@@ -117,6 +119,40 @@ def test_a_frame_tells_of_those_without_a_number_and_of_those_missed_for_a_momen
     for index in range(3, 20):
         gone = look(index)
     assert gone.others == ()
+
+
+def test_whoever_is_missed_for_a_moment_does_not_walk_out_of_what_is_hidden() -> None:
+    pipeline = camera()
+    pipeline.tracker = create_tracker("sidewalk")
+    image = np.zeros((480, 640, 3), np.uint8)
+    for step in range(75):
+        x, time = 20 + 5 * step, step / 25
+        box = np.array([[x, 100, x + 56, 260]], np.float32)
+        found = sv.Detections(xyxy=box, confidence=np.array([0.9], np.float32)) if step < 50 else sv.Detections.empty()
+        frame = Frame("gate", step, time, image)
+        pipeline.observe(frame, found)
+        if step >= 50:
+            x1, y1, x2, y2 = box[0]
+            [hidden] = pipeline.result(frame).others
+            assert (hidden[0] <= x1, hidden[1] <= y1, hidden[2] >= x2, hidden[3] >= y2) == (True,) * 4
+
+
+@pytest.mark.parametrize("apart", [1.0, 5.0, 15.0, 60.0])
+def test_people_of_pictures_however_far_apart_are_read(apart: float) -> None:
+    pipeline = CameraPipeline(
+        "gate", create_tracker(), TrackletBuffer(), AttributeState(load_schema("mars")), RecognitionConfig(),
+        identities=lambda: Identities(Gallery()), memory=10.0,
+    )  # fmt: skip
+    boxes = np.array([[20, 40, 60, 180], [200, 40, 240, 180]], np.float32)
+    asked: set[int] = set()
+    for number in range(6):
+        frame = Frame("gate", number, number * apart, np.zeros((240, 320, 3), np.uint8))
+        pipeline.observe(frame, sv.Detections(xyxy=boxes, confidence=np.full(2, 0.9, np.float32)))
+        requests = pipeline.due(frame.time, last=number == 5)
+        pipeline.claim(requests)
+        asked |= {request.track for request in requests}
+    assert asked == set(range(1, 3 if apart < 2 else 13))
+    assert len(pipeline.finish()) == len(asked)
 
 
 def test_boxes_end_where_the_picture_does() -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 
 from par_model.schema import load_schema
-from pipeline.demo import STREET, describe_track, photograph_clip
+from pipeline.config import CameraConfig, Config, LiveConfig
+from pipeline.demo import STREET, describe_track, photograph_clip, run_demo
 from pipeline.demo_scores import attribute_score, tracking_scores, true_label, who_is_who
+from pipeline.types import SidewalkError
 
 TRUTH, ATTRIBUTES = STREET / "street_gt.txt", STREET / "street_attributes.json"
 
@@ -32,6 +35,17 @@ def perfect(tmp_path: Path) -> Path:
         lines.append(json.dumps({"track": int(person), "first_time": 0.0, "last_time": 9.0, "attributes": labels}))
     (tmp_path / "tracks.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return tmp_path
+
+
+def test_a_configurations_cameras_have_no_part_in_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(config: Config, sources: list[str], out: Path, **options: Any) -> None:
+        assert (config.cameras, config.live.publish) == ([], None)
+        raise SidewalkError(f"asked for {Path(sources[0]).name}")
+
+    monkeypatch.setattr("pipeline.build.run", run)
+    config = Config(cameras=[CameraConfig(url="rtsp://127.0.0.1/x")], live=LiveConfig(publish="rtsp://127.0.0.1/y"))
+    with pytest.raises(SidewalkError, match=r"asked for street\.mp4"):
+        run_demo(tmp_path, config)
 
 
 def test_the_truth_scores_full_marks_against_itself(perfect: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -13,8 +15,11 @@ import supervision as sv
 
 from par_model.graph import cuda_devices
 from pipeline.detectors import create_detector
+from pipeline.detectors.base import person_classes
 from pipeline.detectors.heads import END_TO_END, YOLO, YOLOX, recognise
 from pipeline.detectors.letterbox import Letterbox
+from pipeline.detectors.onnx import suppressed
+from pipeline.detectors.ultralytics import UltralyticsDetector
 from pipeline.types import SidewalkError
 
 PHOTOGRAPHS = ("bus.jpg", "zidane.jpg")
@@ -181,6 +186,46 @@ def test_people_are_found_whatever_number_they_have_and_whatever_else_the_model_
     np.testing.assert_allclose(found.xyxy, [[left, left - 4, left + 8, left + 12]])
 
 
+def test_nobody_of_a_crowd_is_lost_to_many_boxes_of_the_others() -> None:
+    random = np.random.default_rng(0)
+    corner = np.stack(np.meshgrid(np.arange(15) * 60, np.arange(10) * 100), -1).reshape(-1, 2)
+    people = np.hstack([corner, corner + np.array([40, 80])]).astype(np.float32)
+    boxes = np.repeat(people, 12, axis=0) + random.normal(0, 0.5, (1800, 4))
+    rows = np.hstack([boxes, random.uniform(0.1, 0.9, (1800, 1))]).astype(np.float32)
+    rows = rows[np.argsort(-rows[:, 4])]
+    kept = rows[suppressed(rows, 0.7)]
+    assert len(kept) == 150
+    np.testing.assert_array_equal(kept, rows[sv.box_non_max_suppression(rows, iou_threshold=0.7)])
+    assert not len(suppressed(rows[:0], 0.7))
+
+
+def test_all_classes_of_people_count(tmp_path: Path) -> None:
+    path = yolo_graph(tmp_path / "custom.onnx", "{0: 'pedestrian', 1: 'people'}")
+    [found] = create_detector(path, device="cpu", confidence=0.25).detect([np.zeros((64, 64, 3), np.uint8)])
+    assert len(found) == 2
+    assert person_classes({0: "Pedestrian", 1: "car", 2: "people"}, "x") == [0, 2]
+
+
+def test_exports_see_one_picture_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ultralytics")
+    batches: list[int] = []
+
+    class Static:
+        names: ClassVar = {0: "person"}
+
+        def predict(self, pictures: list[np.ndarray], **options: Any) -> list[Any]:
+            batches.append(len(pictures))
+            boxes = SimpleNamespace(conf=np.zeros(0), xyxy=np.zeros((0, 4)))
+            boxes.cpu = lambda: SimpleNamespace(numpy=lambda: boxes)
+            return [SimpleNamespace(boxes=boxes) for _ in pictures]
+
+    monkeypatch.setattr("pipeline.detectors.ultralytics._yolo", lambda path: Static())
+    for name, seen in (("a.onnx", [1, 1]), ("a.pt", [2])):
+        batches.clear()
+        UltralyticsDetector(tmp_path / name, device="cpu").detect([np.zeros((64, 64, 3), np.uint8)] * 2)
+        assert batches == seen
+
+
 def test_a_model_that_knows_no_people_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SidewalkError, match=r"custom\.onnx: knows no class 'person', only helmet, vest"):
         create_detector(yolo_graph(tmp_path / "custom.onnx", "{0: 'helmet', 1: 'vest'}"), device="cpu")
@@ -189,7 +234,7 @@ def test_a_model_that_knows_no_people_is_refused(tmp_path: Path) -> None:
 def test_a_nms_free_head_is_read_as_it_is() -> None:
     assert recognise((1, 300, 6), (480, 640)) is END_TO_END
     rows = np.array([[10, 20, 30, 80, 0.9, 0], [5, 5, 9, 9, 0.8, 2], [1, 1, 2, 2, 0.05, 0]], np.float32)
-    np.testing.assert_allclose(END_TO_END.decode(rows, (480, 640), 0, 0.1), [[10, 20, 30, 80, 0.9]])
+    np.testing.assert_allclose(END_TO_END.decode(rows, (480, 640), [0], 0.1), [[10, 20, 30, 80, 0.9]])
 
 
 def test_heads_are_told_apart_by_shape() -> None:
@@ -205,7 +250,7 @@ def test_a_cell_of_yolox_is_decoded_from_its_place_and_stride() -> None:
     """Cell (row 1, column 2) of the stride-16 level of a 64x64 input, after 64 cells of stride 8."""
     output = np.zeros((84, 85), np.float32)
     output[64 + 4 + 2, :6] = [0.5, 0.25, np.log(2), np.log(3), 0.8, 0.5]
-    boxes = YOLOX.decode(output, (64, 64), 0, 0.1)
+    boxes = YOLOX.decode(output, (64, 64), [0], 0.1)
     centre, half = np.array([2.5 * 16, 1.25 * 16]), np.array([16, 24])
     np.testing.assert_allclose(boxes, [[*(centre - half), *(centre + half), 0.4]], rtol=1e-5)
 

