@@ -60,6 +60,15 @@ def fetch_clip(architecture: str, pretrained: str) -> dict[str, Tensor]:
     return cast(dict[str, Tensor], clip.state_dict())
 
 
+def clip_activation(architecture: str, pretrained: str) -> str:
+    """The activation, `quick_gelu` or `gelu`, of a model as open_clip builds it; weights alone do not tell."""
+    from open_clip import get_model_config
+    from open_clip.pretrained import get_pretrained_cfg
+
+    settings, known = get_model_config(architecture) or {}, get_pretrained_cfg(architecture, pretrained) or {}
+    return "quick_gelu" if settings.get("quick_gelu") or known.get("quick_gelu") else "gelu"
+
+
 def tower_sizes(weights: Mapping[str, Tensor], *, activation: str, heads: int | None = None) -> dict[str, Any]:
     """Fields of a ModelConfig that follow from the shapes of a visual tower, its own input size and taps included.
 

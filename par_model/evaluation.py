@@ -23,12 +23,17 @@ COLUMNS: dict[Protocol, tuple[str, ...]] = {
 """What each protocol reports of a group; averages are over groups."""
 
 
+SHOWN = 64, 128
+"""Width and height of the pictures kept to show."""
+
+
 @dataclass(frozen=True, slots=True)
 class Predictions:
     """probabilities: (N, A), those of a one-of group summing to 1; labels: (N, A) of 0, 1 and 2 (unknown).
 
     columns: (N, A), each attribute's probability by itself, as the public code cuts it.
-    crops: for each row one BGR picture, to show; schema: without priors where the probabilities hold without them.
+    crops: for each row one small BGR picture, to show; schema: without priors where the probabilities hold without
+    them.
     """
 
     schema: Schema
@@ -52,6 +57,8 @@ def predict(
     priors: expect attributes to be as common as where the model serves, or as among the people it was fitted on.
     A picture that cannot be decoded is left out and counted as a problem; a tracklet without any is left out.
     """
+    import cv2
+
     schema = recognizer.schema if priors else recognizer.schema.without_priors()
     kept: list[int] = []
     parts: list[np.ndarray] = []
@@ -63,7 +70,7 @@ def predict(
             if window:
                 windows.append(window)
                 kept.append(place)
-                crops.append(window[len(window) // 2])
+                crops.append(cv2.resize(window[len(window) // 2], SHOWN, interpolation=cv2.INTER_AREA))
         features = iter(recognizer.encode([crop for window in windows for crop in window]))
         parts.append(schema.probabilities(recognizer.logits([[next(features) for _ in window] for window in windows])))
         progress(min(start + batch, len(tracklets)))
@@ -110,6 +117,8 @@ def evaluate(
     column against that number (0.45 is the public code's); `argmax` the likeliest class. Rows in which a
     group is unknown do not count for it.
     """
+    if fixed_threshold is not None and (protocol == "argmax" or not 0.0 <= fixed_threshold <= 1.0):
+        raise ValueError("a fixed threshold is a share in 0 .. 1, of the protocols pooled and instance")
     schema = predictions.schema
     chosen = decisions(predictions).astype(np.float64)
     values = predictions.columns if fixed_threshold is not None else chosen

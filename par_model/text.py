@@ -29,10 +29,11 @@ def tokenize(sentences: Sequence[str]) -> Tensor:
     return tokens
 
 
-def text_tower(weights: Mapping[str, Tensor], *, heads: int | None = None) -> nn.Module:
+def text_tower(weights: Mapping[str, Tensor], *, heads: int | None = None, activation: str = "quick_gelu") -> nn.Module:
     """CLIP's text tower from OpenAI-named weights (`token_embedding.weight`, ...), all sizes read from the shapes.
 
-    heads: of the attention; CLIP's are 64 wide. The visual side's tensors are ignored.
+    heads: of the attention; CLIP's are 64 wide. activation: OpenAI's `quick_gelu`, or `gelu`. The visual side's tensors
+    are ignored.
     """
     from open_clip.transformer import QuickGELU, TextTransformer
 
@@ -50,7 +51,7 @@ def text_tower(weights: Mapping[str, Tensor], *, heads: int | None = None) -> nn
         heads=heads or max(1, width // 64),
         layers=layers,
         output_dim=output,
-        act_layer=QuickGELU,
+        act_layer=QuickGELU if activation == "quick_gelu" else nn.GELU,
     )
     known = tower.state_dict().keys()
     state = {name: tensor.float() for name, tensor in weights.items() if name in known and name != "attn_mask"}

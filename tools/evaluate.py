@@ -23,7 +23,9 @@ def evaluate(
     ] = Protocol.pooled,
     threshold: Annotated[
         float | None,
-        typer.Option(help="One threshold for all columns (the public code's: 0.45), not the checkpoint's."),
+        typer.Option(
+            min=0.0, max=1.0, help="One threshold for all columns (the public code's: 0.45), not the checkpoint's."
+        ),
     ] = None,
     priors: Annotated[
         bool | None,
@@ -39,9 +41,9 @@ def evaluate(
     tracks: Annotated[Path | None, typer.Option(help="Folder of MARS's .mat track lists.")] = None,
     root: Annotated[Path | None, typer.Option(help="Where the pictures of a public pickle lie.")] = None,
     split: Annotated[str | None, typer.Option(help="Only this split of the data set.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first so many tracklets.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many tracklets.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first problem of the data.")] = False,
 ) -> None:
     """Print tables per group and attribute; write scores.json, calibration, confusions and the worst mistakes."""

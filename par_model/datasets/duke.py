@@ -76,7 +76,8 @@ def read_duke(root: Path, schema: Schema, labels: Path, *, strict: bool = False)
             if not pictures:
                 problems.add("label without tracklet", f"{labels.name}:{number}: no pictures of {person}/{tracklet}")
                 continue
-            found.append(Tracklet(f"{person:04d}/{tracklet:04d}", pictures, values, split))
+            name = f"{person:04d}"
+            found.append(Tracklet(f"{name}/{tracklet:04d}", pictures, values, split, person=name))
     for person, tracklet in folders:
         problems.add("tracklet without label", f"{person:04d}/{tracklet:04d} is not in {labels.name}")
     return TrackletSet(schema, found, problems)

@@ -3,9 +3,9 @@
     DATA/labels.csv                     tracklet,split,top length,top color,...
     DATA/<tracklet>/*.jpg|*.png         pictures in the order of their names
 
-The CSV has a column `tracklet`, optionally `split`, and one column an attribute group. A one-of group holds
-one of its words; a binary group holds the word, yes/no, true/false or 1/0. An empty cell and a group
-without a column are unknown, and left out of training and scores.
+The CSV has a column `tracklet`, optionally `split` and `person` (whose tracklet it is), and one column an attribute
+group. A one-of group holds one of its words; a binary group holds the word, yes/no, true/false or 1/0. An empty cell
+and a group without a column are unknown, and left out of training and scores.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from par_model.datasets.labels import LabelCoder
 from par_model.datasets.tracklets import DatasetError, Picture, Problems, Tracklet, TrackletSet
 from par_model.schema import Schema
 
+NO_GROUPS = ("tracklet", "split", "person")
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
@@ -34,10 +35,10 @@ def read_folder(root: Path, schema: Schema, labels: Path | None = None, *, stric
         raise DatasetError(f"{table}: {error.strerror or error}; give a folder with labels.csv") from error
     with file:
         reader = label_rows(file, table)
-        coder.check_groups([name for name in reader.fieldnames or () if name not in ("tracklet", "split")], str(table))
+        coder.check_groups([name for name in reader.fieldnames or () if name not in NO_GROUPS], str(table))
         for number, row in enumerate(reader, start=2):
             name = (row.pop("tracklet") or "").strip()
-            split = (row.pop("split", "") or "").strip()
+            split, person = ((row.pop(column, "") or "").strip() for column in ("split", "person"))
             try:
                 values = coder.encode_words({key: cell for key, cell in row.items() if key is not None})
             except ValueError as error:
@@ -52,7 +53,7 @@ def read_folder(root: Path, schema: Schema, labels: Path | None = None, *, stric
             if not pictures:
                 problems.add("label without tracklet", f"{table.name}:{number}: no pictures in {root / name}")
                 continue
-            found.append(Tracklet(name, pictures, values, split))
+            found.append(Tracklet(name, pictures, values, split, person=person))
     for name in sorted(folders):
         problems.add("tracklet without label", f"{root / name} is not in {table.name}")
     return TrackletSet(schema, found, problems)

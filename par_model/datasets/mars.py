@@ -40,6 +40,8 @@ VERSION_1 = {
 }
 """Headings of the first release (no pose, no motion) in the words of the second."""
 
+NOT_IN_VERSION_1 = ("pose", "motion")
+
 FOLDERS = {"train": "bbox_train", "test": "bbox_test"}
 
 
@@ -72,6 +74,9 @@ def read_labels(path: Path, schema: Schema, problems: Problems) -> list[MarsRow]
         missing = [name for name in ("person_id", "camera_id", "tracklets_id") if name not in heading]
         if missing:
             raise DatasetError(f"{path}: no column {missing[0]!r}; this is not a MARS-Attribute CSV")
+        for group in schema.group_names:
+            if group not in heading and not (group in NOT_IN_VERSION_1 and "motion" not in heading):
+                problems.add("missing column", f"{path.name}: none is called {group!r}; it is left unknown")
         for number, cells in enumerate(reader, start=2):
             if not cells:
                 continue
@@ -144,7 +149,8 @@ def read_mars(
         if wanted and len(frames) < wanted[1]:
             problems.add("missing picture", f"{row.name} has {len(frames)} of the {wanted[1]} pictures listed")
         ordered = tuple(frames[number] for number in sorted(frames))
-        found.append(Tracklet(row.name, ordered, row.labels, wanted[0] if wanted else split))
+        split = wanted[0] if wanted else split
+        found.append(Tracklet(row.name, ordered, row.labels, split, person=f"{row.person:04d}"))
     for name in pictures:
         if not name.startswith(("0000", "00-1")):
             problems.add("tracklet without label", f"{name} under {root} is not in {labels.name}")

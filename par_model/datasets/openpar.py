@@ -69,6 +69,12 @@ def read_openpar(path: Path, schema: Schema, root: Path | None = None, *, strict
         raise DatasetError(
             f"{path} has {len(words)} attributes, the schema {len(schema.words)}; choose the other schema"
         )
+    for column, (theirs, ours) in enumerate(zip(words, schema.words)):
+        if theirs != ours:
+            raise DatasetError(
+                f"{path}: column {column} is {theirs!r}, the schema's {ours!r}; which one its labels follow cannot be "
+                "told from the file"
+            )
 
     splits = {
         int(index): split
@@ -88,7 +94,9 @@ def read_openpar(path: Path, schema: Schema, root: Path | None = None, *, strict
             if len(present) < len(files):
                 problems.add("missing picture", f"{name} has {len(present)} of its {len(files)} pictures")
             frames = tuple(Picture(file) for file in present)
-            found.append(Tracklet(name, frames, labels.astype(np.int8), splits.get(index, "")))
+            found.append(
+                Tracklet(name, frames, labels.astype(np.int8), splits.get(index, ""), person=name.partition("C")[0])
+            )
     return TrackletSet(schema, found, problems)
 
 

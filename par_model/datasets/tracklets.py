@@ -56,7 +56,8 @@ def decode_image(content: bytes, mode: int) -> np.ndarray | None:
 class Tracklet:
     """Pictures of one person in time order.
 
-    labels: (A,) int8 of 1, 0 and UNKNOWN; parts: their part maps (see par_model.datasets.parts), where there are any.
+    labels: (A,) int8 of 1, 0 and UNKNOWN; parts: their part maps (see par_model.datasets.parts), where there are any;
+    person: whose it is, where the data set tells.
     """
 
     key: str
@@ -64,6 +65,7 @@ class Tracklet:
     labels: np.ndarray
     split: str = ""
     parts: Picture | None = None
+    person: str = ""
 
     def window(self, frames: int) -> list[Picture]:
         """At most so many of the pictures, evenly spread and in time order, none twice. DatasetError where none are."""

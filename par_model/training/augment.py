@@ -82,8 +82,10 @@ class Augmenter:
         shift = [s.shift * draw.signed() + s.frame_shift * draw.signed(per_frame=True) for _ in range(2)]
         theta = torch.zeros(draw.batch, draw.frames, 2, 3, device=draw.device)
         theta[..., 0, 0] = mirror * scale / aspect * angle.cos()
-        theta[..., 0, 1] = -scale * angle.sin()
-        theta[..., 1, 0] = mirror * scale * angle.sin()
+        # Both axes of the coordinates go from -1 to 1, however much taller than wide the picture is.
+        tall = self.size[0] / self.size[1]
+        theta[..., 0, 1] = -scale * angle.sin() * tall
+        theta[..., 1, 0] = mirror * scale * angle.sin() / tall
         theta[..., 1, 1] = scale * aspect * angle.cos()
         theta[..., 0, 2], theta[..., 1, 2] = 2.0 * shift[0], 2.0 * shift[1]
         return theta

@@ -88,8 +88,13 @@ def prior_shift(group: Group, wanted: np.ndarray, expected: Marginal | None) -> 
 
 
 def fit_platt(scores: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
-    """Temperature t and offset o for which sigmoid((score + o) / t) fits best. scores, positive: (N,)."""
-    x, y = (torch.tensor(np.asarray(values, dtype=np.float64)) for values in (scores, positive))
+    """Temperature t and offset o for which sigmoid((score + o) / t) fits best. scores, positive: (N,).
+
+    Platt's own targets, a little inside 0 and 1, keep few answers from making it sure of itself.
+    """
+    count = int(positive.sum())
+    targets = np.where(positive, (count + 1) / (count + 2), 1 / (len(positive) - count + 2))
+    x, y = (torch.tensor(np.asarray(values, dtype=np.float64)) for values in (scores, targets))
     numbers = torch.zeros(2, dtype=torch.float64, requires_grad=True)
 
     def loss() -> Tensor:

@@ -23,13 +23,15 @@ Marginal = Share | dict[str, Share]
 class Data(Section):
     """Where the tracklets lie (see par_model.datasets.open_dataset).
 
-    train, validation: a folder or file, several only of shards. *_split: keep this split of the data set.
+    train, validation: a folder or file, several only of shards. *_split: keep this split of the data set. held_out:
+    instead of validation, this share of the training persons.
     pictures: at most so many a tracklet are kept, evenly spread. margin: pictures are stored this much
     larger than the input, for the box jitter to cut from. limit: use only the first tracklets.
     """
 
     train: str | list[str]
-    validation: str | list[str]
+    validation: str | list[str] | None = None
+    held_out: Share | None = None
     train_split: str | None = None
     validation_split: str | None = None
     format: Format = "auto"
@@ -41,6 +43,12 @@ class Data(Section):
     margin: Annotated[float, Field(ge=1.0, le=2.0)] = 1.25
     limit: Annotated[int, Field(ge=1)] | None = None
     validation_limit: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _somebody_judges(self) -> Data:
+        if (self.validation is None) == (self.held_out is None):
+            raise ValueError("give either validation or held_out")
+        return self
 
 
 class Clip(Section):
@@ -177,6 +185,7 @@ class Stage(Section):
 class Calibration(Section):
     """How temperatures, offsets, thresholds and priors are fitted on the validation tracklets once training is over.
 
+    fit: false leaves the logits as they were trained, as the published protocol cuts them.
     marginals: how common a group's attributes are expected to be where the model will run, a share for a binary group,
     one for each word of a one-of group; they become its prior. Generated people carry bags and hats far more often than
     real ones, and more of them are children: without it too many would be found. band: half the width of the zone
@@ -184,6 +193,7 @@ class Calibration(Section):
     nothing unlikely is claimed. one_of: the least probability at which a one-of group names its best attribute.
     """
 
+    fit: bool = True
     marginals: dict[str, Marginal] = {}
     band: Annotated[float, Field(ge=0.0, lt=0.4)] = 0.05
     least: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from par_model.config import Preprocessing
-from par_model.datasets import DatasetError, Problems, Tracklet, TrackletSet, even_indices
+from par_model.datasets import UNKNOWN, DatasetError, Problems, Tracklet, TrackletSet, even_indices
 from par_model.datasets.parts import MAP_SIZE, UNKNOWN_PART, decode_maps
 from par_model.preprocess import CropBatch
 from par_model.training.cache import cached_array
@@ -68,8 +69,9 @@ class PictureStore:
         def read(part: list[Tracklet]) -> tuple[str, np.ndarray, np.ndarray | None]:
             name = _digest(part, size, pictures, preprocessing)
             shape = len(part), pictures, 3, *size
-            decode = partial(_decode, part, preprocessing, tracklets.problems)
-            rows = cached_array(folder / f"{name}.npy", np.uint8, shape, decode)
+            note = folder / f"{name}.json"
+            rows = cached_array(folder / f"{name}.npy", np.uint8, shape, partial(_decode, part, preprocessing, note))
+            _tell(note, part, tracklets.problems)
             return name, rows, _maps(part, pictures, tracklets.problems) if parts else None
 
         # Decoding leaves the interpreter free, so that threads are enough.
@@ -144,11 +146,13 @@ def _digest(part: Sequence[Tracklet], size: tuple[int, int], pictures: int, prep
     return name.hexdigest()
 
 
-def _decode(part: Sequence[Tracklet], preprocessing: Preprocessing, problems: Problems, table: np.ndarray) -> None:
-    """Fill `table` (N, pictures, 3, H, W) with RGB uint8."""
+def _decode(part: Sequence[Tracklet], preprocessing: Preprocessing, note: Path, table: np.ndarray) -> None:
+    """Fill `table` (N, pictures, 3, H, W) with RGB uint8, and write down what could not be read."""
+    unreadable: list[str] = []
+    blank: list[int] = []
     pictures, size = table.shape[1], (table.shape[3], table.shape[4])
     resizer = CropBatch(size, preprocessing, 1)
-    for row, tracklet in zip(table, part):
+    for number, (row, tracklet) in enumerate(zip(table, part)):
         previous: np.ndarray | None = None
         indices = even_indices(len(tracklet.pictures), pictures)
         for place, index in enumerate(indices):
@@ -161,5 +165,17 @@ def _decode(part: Sequence[Tracklet], preprocessing: Preprocessing, problems: Pr
                     row[:place] = image[..., ::-1].transpose(2, 0, 1)
                 previous = image[..., ::-1].transpose(2, 0, 1).copy()
             except (DatasetError, OSError) as error:
-                problems.add("unreadable picture", f"{tracklet.key}: {error}")
+                unreadable.append(f"{tracklet.key}: {error}")
             row[place] = 0 if previous is None else previous
+        if previous is None:
+            blank.append(number)
+    note.write_text(json.dumps({"unreadable": unreadable, "blank": blank}), encoding="utf-8")
+
+
+def _tell(note: Path, part: Sequence[Tracklet], problems: Problems) -> None:
+    """Count what could not be read when the pictures were; of whoever has none left, nothing is known."""
+    found = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {"unreadable": [], "blank": []}
+    for line in found["unreadable"]:
+        problems.add("unreadable picture", line)
+    for number in found["blank"]:
+        part[number].labels[:] = UNKNOWN

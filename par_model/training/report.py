@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +122,7 @@ class Report:
         self.bar.stop()
         if self.writer is not None:
             self.writer.close()
-        if self.rows:
+        if self.rows and find_spec("matplotlib"):
             draw_curves(self.rows, self.folder / "curves.png")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from par_model.checkpoint import save
 from par_model.errors import SchemaError
@@ -41,7 +42,7 @@ def train(run: Run, *, report: Report | None = None) -> Path:
     state = out / "state.pt"
     settings = run.model_dump(mode="json", exclude=ANYTIME)
     write = partial(write_state, state, settings=settings)
-    found = read_state(state, settings)
+    found = read_state(state, settings, _completed)
     bench = set_up(run, report or Report(out))
     progress, parts = found if found else (Progress(), {})
     if "model" in parts:
@@ -54,6 +55,14 @@ def train(run: Run, *, report: Report | None = None) -> Path:
         progress = Progress(stage=progress.stage + 1, rows=progress.rows)
         write(progress, model=bench.model.state_dict())
     return finish(bench, progress, out / "best.safetensors")
+
+
+def _completed(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run that an earlier version left, with the defaults of those it did not know."""
+    try:
+        return Run.model_validate({**settings, "out": ""}).model_dump(mode="json", exclude=ANYTIME)
+    except ValidationError:
+        return settings
 
 
 def set_up(run: Run, report: Report) -> Bench:
@@ -102,7 +111,9 @@ def finish(bench: Bench, progress: Progress, path: Path) -> Path:
     model.backbone.freeze(True)
     logits = bench.validate(model, model.config.frames)
     model.fit_appearance(bench.stripes())
-    calibrate(model, logits, bench.splits.validation.labels, run.calibration)
+    if run.calibration.fit:
+        calibrate(model, logits, bench.splits.validation.labels, run.calibration)
+    last = [row for row in progress.rows if row["stage"] == run.stages[-1].name]
     summary: dict[str, Any] = {
         "run": run.name,
         "seed": run.seed,
@@ -110,7 +121,7 @@ def finish(bench: Bench, progress: Progress, path: Path) -> Path:
         "validation_tracklets": len(bench.splits.validation),
         "stages": [stage.model_dump(exclude={"augment"}) for stage in run.stages],
         "marginals": run.calibration.marginals,
-        "log": progress.rows[-1:],
+        "log": sorted(last, key=lambda row: row["score"])[-1:],
     }
     save(model, path, metadata={"training": summary}, half=run.half)
     bench.report.finish()

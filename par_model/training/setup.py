@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from par_model.checkpoint import load, misfit
-from par_model.clip_weights import fetch_clip
+from par_model.clip_weights import clip_activation, fetch_clip
 from par_model.config import ModelConfig
-from par_model.datasets import DatasetError, TrackletSet, open_dataset
+from par_model.datasets import UNKNOWN, DatasetError, Tracklet, TrackletSet, open_dataset
 from par_model.errors import CheckpointError
 from par_model.loading import checkpoint_path
 from par_model.model import VTFPAR, build
@@ -37,12 +38,35 @@ class Splits:
 def read_splits(data: Data, schema: Schema) -> Splits:
     """Open training and validation data; raises DatasetError where one is missing or empty."""
     train = _read(data, schema, data.train, data.train_split, data.limit)
-    validation = _read(data, schema, data.validation, data.validation_split, data.validation_limit)
+    if data.validation is None:
+        assert data.held_out is not None
+        train, validation = hold_out(train, data.held_out)
+    else:
+        validation = _read(data, schema, data.validation, data.validation_split, data.validation_limit)
+    for name, part in (("training", train), ("validation", validation)):
+        if len(part) < 2:
+            raise DatasetError(f"the {name} set has {len(part)} tracklets; give two at least")
+        if (part.labels == UNKNOWN).all():
+            raise DatasetError(f"of the {name} set no label is known; fill some in")
     both = _pictures(train) & _pictures(validation)
     if both:
         path, _ = min(both, key=str)
         raise DatasetError(f"{path} is in training and validation; give data.validation people of its own")
     return Splits(train, validation, positive_ratio(train.labels))
+
+
+def hold_out(found: TrackletSet, share: float) -> tuple[TrackletSet, TrackletSet]:
+    """The tracklets of most persons, and of about `share` of them, which depends on their names alone.
+
+    Raises DatasetError where a tracklet does not tell whose it is.
+    """
+    parts: tuple[list[Tracklet], list[Tracklet]] = [], []
+    for tracklet in found:
+        if not tracklet.person:
+            raise DatasetError(f"{tracklet.key} does not tell whose it is, as data.held_out must know; give validation")
+        drawn = int.from_bytes(hashlib.blake2b(tracklet.person.encode(), digest_size=4).digest(), "big") / 2**32
+        parts[drawn < share].append(tracklet)
+    return TrackletSet(found.schema, parts[0], found.problems), TrackletSet(found.schema, parts[1], found.problems)
 
 
 def _pictures(found: TrackletSet) -> set[tuple[Path, int]]:
@@ -122,11 +146,14 @@ def _on_clip(settings: Model, config: ModelConfig, schema: Schema) -> VTFPAR:
 
     assert settings.clip is not None
     weights = fetch_clip(settings.clip.name, settings.clip.pretrained)
+    activation = clip_activation(settings.clip.name, settings.clip.pretrained)
+    if config.activation != activation:
+        raise ConfigError(f"model.sizes.activation is {config.activation!r}; {settings.clip.name} has {activation!r}")
     if settings.text == "hashed":
         features = hashed_text_features(schema.prompts, config.text_width)
     else:
         sentences = schema.words if settings.text == "clip_words" else schema.prompts
-        features = encode_texts(text_tower(weights), sentences)
+        features = encode_texts(text_tower(weights, activation=activation), sentences)
         config = replace(config, text_width=features.shape[1])
     model = build(config, schema, features)
     model.backbone.load_state_dict(clip_visual_state(weights, grid=config.grid, depth=config.depth))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -34,15 +34,18 @@ def write_state(path: Path, progress: Progress, **parts: Any) -> None:
     partial.replace(path)
 
 
-def read_state(path: Path, settings: Mapping[str, Any]) -> tuple[Progress, dict[str, Any]] | None:
+def read_state(
+    path: Path, settings: Mapping[str, Any], completed: Callable[[dict[str, Any]], Mapping[str, Any]]
+) -> tuple[Progress, dict[str, Any]] | None:
     """The state a run left, None where it left none.
 
-    settings: of the run that wants to go on. Raises ConfigError where it was left by one of others.
+    settings: of the run that wants to go on; completed: adds to settings what they left to defaults. Raises ConfigError
+    where the state was left by a run of others.
     """
     if not path.is_file():
         return None
     content = torch.load(path, map_location="cpu", weights_only=True)
-    key = difference(content.pop("settings", settings), settings)
+    key = difference(completed(content.pop("settings", settings)), settings)
     if key is not None:
         raise ConfigError(f"{path.parent} holds a run with another {key}; give another out, or remove {path}")
     return Progress(**content.pop("progress")), content

@@ -98,6 +98,7 @@ def test_mars_folders_are_joined_with_their_labels_and_what_is_missing_is_counte
     found = open_dataset(root, MARS, labels=table)
     assert sorted(tracklet.key for tracklet in found) == ["0001C1T0003", "0001C1T0011"]
     assert {tracklet.split for tracklet in found} == {"train"}
+    assert {tracklet.person for tracklet in found} == {"0001"}
     first = next(tracklet for tracklet in found if tracklet.key == "0001C1T0011")
     shades = [int(frame.decode()[0, 0, 0]) for frame in first.pictures]
     assert shades == sorted(shades), "pictures come in time order"
@@ -123,6 +124,15 @@ def test_a_mars_row_with_an_unknown_value_is_named_by_line_and_left_out(tmp_path
     assert problems.lines == ["unknown value: labels.csv:3: top color is '9'; it must lie in 0 .. 8"]
 
 
+def test_a_mars_heading_that_is_none_is_named_and_counted(tmp_path: Path, label_file: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text(label_file.read_text(encoding="utf-8-sig").replace("top color", "upcolor", 1))
+    problems = Problems()
+    rows = read_labels(table, MARS, problems)
+    assert problems.lines == ["missing column: labels.csv: none is called 'top color'; it is left unknown"]
+    assert (rows[0].labels[MARS.slices["top color"]] == UNKNOWN).all()
+
+
 def test_duke_folders_and_their_csv_are_read_by_position(tmp_path: Path) -> None:
     for frame in range(3):
         picture(tmp_path / "train" / "0001" / "0002" / f"0001_C1_F{frame:04d}.jpg")
@@ -143,7 +153,7 @@ def test_duke_folders_and_their_csv_are_read_by_position(tmp_path: Path) -> None
     assert (first.split, second.split) == ("train", "test")
 
 
-def public_pickle(path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def public_pickle(path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...] = MARS.words) -> None:
     """Written with a class of the public code's name and its way of pickling."""
     module = types.ModuleType("easydict")
     body: dict[str, Any] = {
@@ -162,7 +172,7 @@ def public_pickle(path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> No
     table = EasyDict(
         track_name=names,
         result_dict=labels,
-        attr_name=list(MARS.words),
+        attr_name=list(words),
         track_imgs_path={name: [f"/lost/{name}/{frame}.jpg" for frame in (1, 0)] for name in names},
         partition=EasyDict(trainval=np.array([0]), test=np.array([1])),
         label=np.zeros((2, 43)),
@@ -179,6 +189,14 @@ def test_the_public_codes_pickle_is_read_with_pictures_that_have_moved(
     assert [tracklet.split for tracklet in found] == ["train", "test"]
     assert np.flatnonzero(found.labels[1]).tolist() == [1]
     assert [frame.path.name for frame in found.tracklets[0].pictures] == ["0.jpg", "1.jpg"]
+
+
+def test_a_pickle_with_other_words_in_a_column_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    swapped = list(MARS.words)
+    swapped[1], swapped[8] = swapped[8], swapped[1]
+    public_pickle(tmp_path / "pad.pkl", tmp_path / "frames", monkeypatch, tuple(swapped))
+    with pytest.raises(DatasetError, match=rf"column 1 is '{MARS.words[8]}', the schema's '{MARS.words[1]}'"):
+        open_dataset(tmp_path / "pad.pkl", MARS, root=tmp_path / "frames")
 
 
 def test_a_pickle_that_wants_to_run_something_is_refused(tmp_path: Path) -> None:

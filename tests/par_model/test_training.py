@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from par_model import load, save
-from par_model.config import ModelConfig
+from par_model.config import ModelConfig, Preprocessing
 from par_model.datasets import DatasetError, Picture, TrackletSet, open_dataset
 from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, decode_maps, encode_maps
 from par_model.loading import checkpoint_path
@@ -31,7 +32,7 @@ from par_model.training.calibrate import best_threshold, fit_platt, fit_softmax,
 from par_model.training.config import Augmentation, Loss
 from par_model.training.objective import Objective, part_weights
 from par_model.training.pictures import PictureStore
-from par_model.training.setup import build_model
+from par_model.training.setup import build_model, hold_out
 from par_model.training.state import Average, Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -198,6 +199,79 @@ def test_the_papers_stage_trains_a_small_model(people: Path, tmp_path: Path) -> 
     run = tiny_run(people, tmp_path, model={"preset": "paper", "sizes": sizes})
     path = train(run.model_copy(update={"stages": [stage]}), report=Report(tmp_path, quiet=True))
     assert load(path).config.preprocessing.fit == "letterbox"
+
+
+def test_nothing_is_fitted_where_that_is_asked_for(people: Path, tmp_path: Path) -> None:
+    path = train(tiny_run(people, tmp_path, calibration={"fit": False}), report=Report(tmp_path, quiet=True))
+    trained = torch.load(tmp_path / "best-1.pt", weights_only=True)
+    model = load(path)
+    assert torch.equal(model.head.norm.bias, trained["head.norm.bias"])
+    assert all(group.temperature == 1.0 and group.prior == () for group in model.schema.groups)
+
+
+def test_a_share_of_the_persons_can_be_held_out(people: Path, tmp_path: Path) -> None:
+    shards = open_dataset(people / "train", MARS)
+    named = TrackletSet(
+        MARS, [replace(one, person=f"{number // 3:04d}") for number, one in enumerate(shards)], shards.problems
+    )
+    train_part, held_out = hold_out(named, 0.3)
+    assert len(train_part) + len(held_out) == 96
+    assert 10 < len(held_out) < 50
+    assert not {one.person for one in train_part} & {one.person for one in held_out}
+    again = hold_out(TrackletSet(MARS, named.tracklets[::-1], named.problems), 0.3)[1]
+    assert {one.key for one in again} == {one.key for one in held_out}
+    with pytest.raises(DatasetError, match=r"does not tell whose it is"):
+        train(tiny_run(people, tmp_path, data={"train": str(people / "train"), "held_out": 0.1}))
+    with pytest.raises(ValidationError, match="either validation or held_out"):
+        tiny_run(people, tmp_path, data={"train": "a", "validation": "b", "held_out": 0.1})
+
+
+def test_people_of_whom_nothing_is_known_do_not_judge(people: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / "mine" / f"{number}").mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "mine" / f"{number}" / "0.jpg"), np.zeros((32, 16, 3), np.uint8))
+    table = tmp_path / "mine" / "labels.csv"
+    table.write_text("tracklet,hat\n0,\n1,\n2,\n")
+    data = {"train": str(people / "train"), "validation": str(tmp_path / "mine")}
+    with pytest.raises(DatasetError, match="of the validation set no label is known"):
+        train(tiny_run(people, tmp_path / "run", data=data), report=Report(tmp_path, quiet=True))
+    table.write_text("tracklet,hat\n0,yes\n")
+    with pytest.raises(DatasetError, match="validation set has 1 tracklets; give two"):
+        train(tiny_run(people, tmp_path / "run", data=data), report=Report(tmp_path, quiet=True))
+
+
+def test_what_could_not_be_read_is_told_each_time_and_teaches_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    for name in ("good", "half", "bad"):
+        (folder / name).mkdir(parents=True)
+        for picture in "01":
+            cv2.imwrite(str(folder / name / f"{picture}.jpg"), np.full((32, 16, 3), 90, np.uint8))
+    (folder / "half" / "1.jpg").write_bytes(b"broken")
+    for picture in "01":
+        (folder / "bad" / f"{picture}.jpg").write_bytes(b"broken")
+    (folder / "labels.csv").write_text("tracklet,hat\ngood,yes\nhalf,no\nbad,yes\n")
+
+    def opened(strict: bool = False) -> TrackletSet:
+        found = open_dataset(folder, MARS, strict=strict)
+        PictureStore.open(found, tmp_path / "cache", size=(32, 16), pictures=2, preprocessing=Preprocessing())
+        return found
+
+    column = MARS.slices["hat"].start
+    for _ in range(2):
+        found = opened()
+        assert found.problems.counts == {"unreadable picture": 3}
+        assert found.labels[:, column].tolist() == [1, 0, 2]
+    with pytest.raises(DatasetError, match="unreadable picture: half"):
+        opened(strict=True)
+
+
+def test_a_run_of_an_earlier_version_goes_on(people: Path, tmp_path: Path) -> None:
+    run = tiny_run(people, tmp_path)
+    path = train(run, report=Report(tmp_path, quiet=True))
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["settings"]["data"]["held_out"], state["settings"]["stages"][0]["cached_features"]
+    torch.save(state, tmp_path / "state.pt")
+    assert train(run, report=Report(tmp_path, quiet=True)) == path
 
 
 def test_a_run_goes_on_with_what_it_was_begun_with_or_not_at_all(people: Path, tmp_path: Path) -> None:
@@ -482,6 +556,21 @@ def test_platt_scaling_recovers_a_known_slope_and_offset() -> None:
     temperature, offset = fit_platt(scores, positive)
     assert temperature == pytest.approx(2.0, rel=0.05)
     assert offset == pytest.approx(-1.0, abs=0.1)
+
+
+def test_few_answers_do_not_make_it_sure_of_itself() -> None:
+    temperature, offset = fit_platt(np.array([-2.0, -1.5, -1, -0.8, -0.2, 0.3, 0.7, 1, 1.5, 2]), np.arange(10) > 4)
+    assert temperature > 0.5
+    assert 0.5 < 1 / (1 + np.exp(-(0.3 + offset) / temperature)) < 0.7
+
+
+def test_a_turned_picture_is_turned_and_not_slanted() -> None:
+    augmenter = Augmenter(Augmentation(**{**STILL, "rotation": 20.0}), (128, 64))
+    theta = augmenter._boxes(Draw(torch.Generator().manual_seed(0), 8, 1, torch.device("cpu")))[:, 0, :, :2]
+    sides = torch.tensor([64.0, 128.0])
+    in_pixels = sides[:, None] * theta / sides
+    assert (in_pixels[:, 0, 1].abs() > 0.02).any()
+    torch.testing.assert_close(in_pixels @ in_pixels.transpose(1, 2), torch.eye(2).expand(8, 2, 2))
 
 
 def test_rarer_positives_where_the_model_runs_lower_its_probabilities() -> None:
