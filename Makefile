@@ -28,15 +28,22 @@ format: $(VENV)/.installed-dev
 
 setup: $(VENV)/.installed-dev
 
+# An environment that was left half made, or made by too old a Python, is made anew.
+FIT = import sys; sys.exit("Sidewalk needs Python 3.11 or newer; give one: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)
+define environment
+	@$(BIN)/python -c 'import pip; $(FIT)' 2>/dev/null || { $(PYTHON) -c '$(FIT)' && $(PYTHON) -m venv --clear $(VENV); }
+endef
+
 $(VENV)/.installed-run: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(environment)
 	$(BIN)/python -m pip install --quiet --editable ".[eval$(EXTRAS)]"
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(environment)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,synth$(EXTRAS)]"
 	touch $@ $(VENV)/.installed-run
 
+# Results and trained models stay.
 clean:
-	rm -rf $(VENV) results runs .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

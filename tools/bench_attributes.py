@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from par_model.datasets import TrackletSet, open_dataset
-from par_model.evaluation import decisions, predict
-from par_model.recognizer import Recognizer
-from par_model.schema import load_schema
+if TYPE_CHECKING:
+    from par_model.datasets import TrackletSet
 
 PEER_COLUMNS = {
     "gender": (0, False),
@@ -38,6 +36,11 @@ def attributes(
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
 ) -> None:
     """Answers right of those that are known, the peer averaged over the same pictures."""
+    from par_model.datasets import open_dataset
+    from par_model.evaluation import decisions, predict
+    from par_model.recognizer import Recognizer
+    from par_model.schema import load_schema
+
     recognizer = Recognizer.load(checkpoint, "cpu", threads=threads)
     if recognizer.schema.name != "mars":
         raise typer.BadParameter(f"{checkpoint} has the attributes of {recognizer.schema.name!r}, not those of mars")

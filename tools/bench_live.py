@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -56,11 +57,15 @@ def soak(
     """Memory of a whole live run over a long time: resident megabytes an hour, after a warm-up."""
     samples: list[tuple[float, float, float, int]] = []
     arguments = ["--cameras", str(cameras), "--fps", str(fps), "--source", source]
-    with _Camera(*arguments) as urls:
+    with contextlib.ExitStack() as stack:
+        urls = stack.enter_context(_Camera(*arguments))
         command = [sys.executable, "-m", "pipeline", "run", *urls, "--out", str(out.resolve())]
-        for setting in [*(settings or []), "live.segment_minutes=2", "live.retry_longest=2"]:
+        for setting in ["live.segment_minutes=2", "live.retry_longest=2", *(settings or [])]:
             command += ["--set", setting]
-        run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+        out.mkdir(parents=True, exist_ok=True)
+        log = stack.enter_context((out / "soak.log").open("w"))
+        started = time.time()
+        run = subprocess.Popen(command, cwd=ROOT, stderr=log)
         began, cut = time.monotonic(), time.monotonic()
         try:
             while time.monotonic() - began < 60 * minutes and run.poll() is None:
@@ -74,13 +79,18 @@ def soak(
             died = run.poll()
         finally:
             run.send_signal(signal.SIGINT)
-            run.wait(20)
+            try:
+                run.wait(20)
+            except subprocess.TimeoutExpired:
+                run.kill()
     if died is not None:
-        raise SystemExit(f"the run ended by itself with exit code {died}")
+        raise SystemExit(f"the run ended by itself with exit code {died}; see {out / 'soak.log'}")
     report = _soak_report(np.array(samples), minutes)
     report["cameras"] = {
         record["camera"]: {"frames": record["frames"], **record["live"]}
-        for record in (json.loads(path.read_text()) for path in sorted(out.rglob("run.json")))
+        for record in (
+            json.loads(path.read_text()) for path in sorted(out.rglob("run.json")) if path.stat().st_mtime >= started
+        )
     }
     (out / "soak.json").write_text(json.dumps(report, indent=2))
     print(

@@ -85,7 +85,7 @@ def shorten(clip: str, frames: int, folder: Path) -> str:
 
 
 def ultralytics_loop(clip: str, folder: str) -> dict[str, Any]:
-    """The common loop: Ultralytics tracking, supervision annotators and its video sink; no attributes."""
+    """The common loop: Ultralytics' detector and ByteTrack, supervision's annotators and video sink; no attributes."""
     import supervision as sv
     from ultralytics import YOLO
 
@@ -96,13 +96,16 @@ def ultralytics_loop(clip: str, folder: str) -> dict[str, Any]:
     box, label = sv.BoxAnnotator(), sv.LabelAnnotator()
     count = 0
     with sv.VideoSink(str(Path(folder) / "loop.mp4"), video) as sink:
-        results = model.track(clip, stream=True, persist=True, classes=[0], imgsz=640, verbose=False)
+        results = model.track(
+            clip, stream=True, persist=True, tracker="bytetrack.yaml", classes=[0], imgsz=640, verbose=False
+        )
         start = time.perf_counter()
         for result in results:
             detections = sv.Detections.from_ultralytics(result)
             picture = box.annotate(result.orig_img, detections)
-            ids = detections.tracker_id if detections.tracker_id is not None else []
-            sink.write_frame(label.annotate(picture, detections, labels=[f"#{track}" for track in ids]))
+            if detections.tracker_id is not None:  # where it follows nobody, it hands on what was detected
+                picture = label.annotate(picture, detections, labels=[f"#{track}" for track in detections.tracker_id])
+            sink.write_frame(picture)
             count += 1
     return {"frames": count, "seconds": time.perf_counter() - start}
 

@@ -52,10 +52,13 @@ def main(
             clips = {result.resolve().parent.name: (read_mot(truth_file), read_mot(result))}
             cost: dict[str, float] = {}
         else:
+            if shake and pictures:
+                raise ValueError("--shake moves boxes and not pictures; leave --pictures out")
             options = parsed(option or [])
             clips, cost = run(read_sequences(det or gt, gt), tracker, options, only, drop, shake, pictures)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        typer.secho(f"error: {error}", fg="red", err=True)
+        raise typer.Exit(2) from None
     scores = score_all(clips)
     for name, value in cost.items():
         scores[name]["ms"] = value

@@ -428,7 +428,10 @@ def main() -> None:
     try:
         import gi  # noqa: F401
     except ImportError:
-        if os.path.realpath(sys.executable) == os.path.realpath(SYSTEM_PYTHON) or not os.path.exists(SYSTEM_PYTHON):
+        # In an environment made by the system's Python the executables are one file, but not the packages.
+        in_an_environment = sys.prefix != sys.base_prefix
+        same = os.path.realpath(sys.executable) == os.path.realpath(SYSTEM_PYTHON)
+        if not os.path.exists(SYSTEM_PYTHON) or (same and not in_an_environment):
             sys.exit("the RTSP server is not installed; run tests/faults/setup_system.sh")
         os.execv(SYSTEM_PYTHON, [SYSTEM_PYTHON, os.path.abspath(__file__), *sys.argv[1:]])
     FakeCamera(options).serve()

@@ -109,6 +109,8 @@ def rtsp_server() -> None:
     probe = "import gi; gi.require_version('GstRtspServer', '1.0')"
     try:
         subprocess.run([SYSTEM_PYTHON, "-c", probe], check=True, capture_output=True, timeout=20)
+        for element in ("x264enc", "x265enc", "rtph264pay", "avdec_h264"):
+            subprocess.run(["gst-inspect-1.0", element], check=True, capture_output=True, timeout=20)
     except (OSError, subprocess.SubprocessError):
         pytest.skip("GStreamer's RTSP server is not installed (tests/faults/setup_system.sh does)")
 

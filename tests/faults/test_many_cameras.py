@@ -41,7 +41,7 @@ def test_four_cameras_get_fair_shares_and_ctrl_c_leaves_every_file_playable(
     finally:
         run.kill()
     assert run.returncode == 130, errors
-    assert ending < 3.0
+    assert ending < 6.0  # the engine gives its parts three seconds
     folders = sorted(path for path in out.iterdir() if path.is_dir())
     records = [json.loads((folder / "run.json").read_text()) for folder in folders]
     processed = [record["frames"]["processed"] for record in records]
@@ -58,7 +58,8 @@ def test_four_cameras_get_fair_shares_and_ctrl_c_leaves_every_file_playable(
     assert min(processed) > 10
     for folder, record in zip(folders, records):
         assert record["live"]["delay"]["p95_ms"] < 1500
-        assert record["frames"]["read"] >= record["frames"]["processed"] + record["frames"]["dropped"] - 15
+        told = record["frames"]["processed"] + record["frames"]["dropped"]
+        assert abs(record["frames"]["read"] - told) <= 15
         overlays = [frames_in(path) for path in folder.glob("overlay-*.mp4")]
         assert min(overlays) > 0
         assert sum(overlays) == record["live"]["sinks"]["overlay"]["written"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -137,8 +138,17 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
     return dict(load(path).state_dict())
 
 
-def test_a_run_killed_in_every_stage_ends_with_the_weights_of_one_left_alone(people: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums in one order, whatever else the machine does."""
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_run_killed_in_every_stage_ends_with_the_weights_of_one_left_alone(people: Path, tmp_path: Path) -> None:
     whole = weights(train(tiny_run(people, tmp_path / "whole"), report=Report(tmp_path / "whole", quiet=True)))
     again = tiny_run(people, tmp_path / "killed")
     for batches in (3, 7, 4):

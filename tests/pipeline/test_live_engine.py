@@ -266,7 +266,7 @@ def test_a_slow_network_is_no_load_of_this_machine(monkeypatch: pytest.MonkeyPat
             return frame and replace(frame, time=frame.time - 3.0, late=late)
 
     monkeypatch.setattr("pipeline.shedding.SETTLE_SECONDS", 0.2)
-    monkeypatch.setattr("pipeline.shedding.TROUBLE_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.shedding.TROUBLE_SECONDS", 0.5)
     engine, _ = build([FarAway("far"), Ticking("near")], Box())
     engine.run(2.0)
     assert (engine._shedder.level == 0) == (late > 0)
@@ -298,7 +298,7 @@ def test_a_camera_of_which_every_frame_is_wanted_loses_none_and_sheds_no_load(mo
             return frame and replace(frame, time=frame.time - 5.0)
 
     monkeypatch.setattr("pipeline.shedding.SETTLE_SECONDS", 0.2)
-    monkeypatch.setattr("pipeline.shedding.TROUBLE_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.shedding.TROUBLE_SECONDS", 0.5)
     engine, _ = build([Complete("camera")], Box())
     engine.run(1.5)
     assert engine._shedder.level == 0

@@ -27,7 +27,7 @@ from pipeline.types import SidewalkError
 DOWN = Health("yard", CameraState.DOWN, "auth", "", 0.0, 2, 10, 4, {"superseded": 6}, 1, 0, "h264", 640, 360, None)
 
 
-def test_quantiles_are_within_three_percent() -> None:
+def test_quantiles_are_within_four_percent() -> None:
     seconds = np.random.default_rng(0).lognormal(-2.0, 0.8, 20_000)
     histogram = Histogram()
     for value in seconds:
@@ -51,13 +51,13 @@ def test_extreme_values_do_not_break_it() -> None:
 
 
 def test_recent_samples_age() -> None:
-    recent = Recent(seconds=0.2)
+    recent = Recent(seconds=1.0)
     for value in (1.0, 2.0, 3.0):
         recent.add(value)
     assert recent.quantile(0.95) == 3.0
-    assert recent.rate == pytest.approx(15.0)
-    assert recent.total_rate == pytest.approx(30.0)
-    time.sleep(0.25)
+    assert recent.rate == pytest.approx(3.0)
+    assert recent.total_rate == pytest.approx(6.0)
+    time.sleep(1.05)
     assert recent.quantile(0.95) is None
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import supervision as sv
@@ -137,11 +134,10 @@ def test_five_hundred_people_keep_their_ids(name: str) -> None:
     tracker = create_tracker(name)
     x, y = np.meshgrid(np.arange(25) * 60.0, np.arange(20) * 120.0)
     corner = np.stack([x.ravel(), y.ravel()], axis=1)
-    for frame in range(5):
-        moved = corner + frame
-        seen = tracker.update(people(standing(moved)), frame / 25)
-    assert len(seen) == 500
-    assert set(seen.tracker_id.tolist()) == set(range(1, 501))
+    first = tracker.update(people(standing(corner)), 0.0).tracker_id.tolist()
+    assert set(first) == set(range(1, 501))
+    for frame in range(1, 5):
+        assert tracker.update(people(standing(corner + frame)), frame / 25).tracker_id.tolist() == first
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -269,12 +265,6 @@ def test_trackers_of_ultralytics_keep_the_protocol(name: str) -> None:
     for frame in range(3):
         seen = tracker.update(people([[10, 0, 50, 100]]), frame / 10)
     assert seen.tracker_id.tolist() == [3]
-
-
-def test_importing_trackers_loads_nothing_heavy() -> None:
-    script = "import sys, trackers; print([m for m in ('scipy', 'supervision', 'cv2', 'torch') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", OURS)
