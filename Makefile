@@ -31,7 +31,9 @@ setup: $(VENV)/.installed-dev
 # An environment that was left half made, or made by too old a Python, is made anew.
 FIT = import sys; sys.exit("Sidewalk needs Python 3.11 or newer; give one: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)
 define environment
-	@$(BIN)/python -c 'import pip; $(FIT)' 2>/dev/null || { $(PYTHON) -c '$(FIT)' && $(PYTHON) -m venv --clear $(VENV); }
+	@{ $(BIN)/python -c '$(FIT)' && { $(BIN)/python -m pip --version || $(BIN)/python -m ensurepip; }; } >/dev/null 2>&1 || \
+	{ test ! -e $(VENV) || test -e $(VENV)/pyvenv.cfg || { echo "$(VENV) is no environment of Python; give another: make VENV=..."; exit 2; }; \
+	$(PYTHON) -c '$(FIT)' && $(PYTHON) -m venv --clear $(VENV); }
 endef
 
 $(VENV)/.installed-run: pyproject.toml

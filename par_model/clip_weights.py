@@ -60,12 +60,18 @@ def fetch_clip(architecture: str, pretrained: str) -> dict[str, Tensor]:
     return cast(dict[str, Tensor], clip.state_dict())
 
 
-def clip_activation(architecture: str, pretrained: str) -> str:
-    """The activation, `quick_gelu` or `gelu`, of a model as open_clip builds it; weights alone do not tell."""
+def clip_activation(architecture: str, pretrained: str) -> str | None:
+    """The activation, `quick_gelu` or `gelu`, of a tower as open_clip builds it; None of timm's, which tells none.
+
+    The weights alone do not either.
+    """
     from open_clip import get_model_config
     from open_clip.pretrained import get_pretrained_cfg
 
-    settings, known = get_model_config(architecture) or {}, get_pretrained_cfg(architecture, pretrained) or {}
+    name = architecture.replace("/", "-")
+    settings, known = get_model_config(name) or {}, get_pretrained_cfg(name, pretrained) or {}
+    if not settings or "timm_model_name" in settings.get("vision_cfg", {}):
+        return None
     return "quick_gelu" if settings.get("quick_gelu") or known.get("quick_gelu") else "gelu"
 
 

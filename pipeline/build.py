@@ -77,8 +77,9 @@ def run(
         models = load_models(config)
         build = camera_factory(config, models.recognizer, {s.info.camera: c for s, c in zip(opened, cameras)})
         camera = build(opened[0].info)  # fails on wrong settings while the earlier results are still there
-        for source in opened:
-            warn_of_rare_pictures(source, camera.tracker.lost_seconds)
+        if not config.tracker.name.startswith("ultralytics:"):  # they count frames
+            for source, settings in zip(opened, cameras):
+                warn_of_rare_pictures(source, settings.fps, camera.tracker.lost_seconds)
         for folder in folders.values():
             remove_earlier(folder)
     engine = Engine(
@@ -106,9 +107,12 @@ def run(
     return engine.report
 
 
-def warn_of_rare_pictures(source: Source, lost_seconds: float) -> None:
-    """Nobody can be followed from one picture to the next where that is longer than anybody is kept unseen."""
-    rate = source.info.rate
+def warn_of_rare_pictures(source: Source, fps: float | None, lost_seconds: float) -> None:
+    """Nobody can be followed from one picture to the next where that is longer than anybody is kept unseen.
+
+    fps: to which the source is thinned out.
+    """
+    rate = fps or source.info.rate
     if rate and 1 / rate > lost_seconds:
         source.warnings.append(
             f"{source.info.camera}: its pictures are {float(1 / rate):g} s apart; whoever is in two of them counts "

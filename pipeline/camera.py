@@ -26,6 +26,8 @@ VELOCITY_SETTLES = 0.3
 """Seconds after which half of what is known of a velocity is new."""
 LOST_SPREAD = 0.15
 """By how much, in heights a second, it grows uncertain where somebody is who is not found."""
+ROUND_SECONDS = 2.0
+"""What a reading that was asked for may take."""
 LEFT_SECONDS = 0.8
 """Out of view for longer, somebody has probably left. Less than trackers wait until they let go of them."""
 
@@ -34,8 +36,8 @@ LEFT_SECONDS = 0.8
 class Presence:
     """When and how often somebody was seen, and read.
 
-    gone: whether the tracker has let go of them; awaited: whether the end waits for a reading; box: where they were
-    last; velocity: of its middle, in pixels a second; also: numbers they bore until they were recognised.
+    gone: whether the tracker has let go of them; awaited: whether their end was put off once, to read them; box: where
+    they were last; velocity: of its middle, in pixels a second; also: numbers they bore until they were recognised.
     """
 
     first_time: float
@@ -127,12 +129,9 @@ class CameraPipeline:
             self._presences.setdefault(track, Presence(frame.time, frame.time)).see(frame.time, tuple(box))
         self._keep_looks(frame, people)
         for track, presence in list(self._presences.items()):
-            if presence.gone and frame.time - presence.last_time > self.memory:
-                # Where pictures are rarer than memory is long, this is the first chance to read somebody.
-                if self._unread(track) and not presence.awaited:
-                    presence.awaited = True
-                else:
-                    self._ended.append(self._end(track))
+            over = presence.gone and frame.time - presence.last_time > self.memory
+            if over and not self._may_be_read(track, frame.time):
+                self._ended.append(self._end(track))
         return people
 
     def _recognise_returning(self, time: float, people: sv.Detections) -> None:
@@ -200,7 +199,7 @@ class CameraPipeline:
             if tracklet is None or tracklet.fresh == 0:
                 continue
             new = presence.readings == 0
-            parting = new and (last or time - presence.last_time > LEFT_SECONDS)
+            parting = new and (last or presence.gone or time - presence.last_time > LEFT_SECONDS)
             if not parting and (track not in visible or tracklet.fresh < self.policy.new_crops):
                 continue
             settled = not new and self.beliefs.settled(track)
@@ -221,15 +220,16 @@ class CameraPipeline:
             )
         return requests
 
-    def _unread(self, track: int) -> bool:
-        """Whether there is something to read of somebody who was never read."""
-        tracklet = self.buffer.tracklets.get(track)
-        return (
-            self.beliefs is not None
-            and tracklet is not None
-            and bool(tracklet.fresh)
-            and (self._presences[track].readings == 0)
-        )
+    def _may_be_read(self, track: int, time: float) -> bool:
+        """Whether somebody who left, and was never read, can be so still: now, or by a round that is under way."""
+        tracklet, presence = self.buffer.tracklets.get(track), self._presences[track]
+        if self.beliefs is None or presence.readings:
+            return False
+        if time - presence.last_reading < ROUND_SECONDS:
+            return True
+        # Where pictures are rarer than memory is long, this is the first chance.
+        first, presence.awaited = not presence.awaited, True
+        return first and tracklet is not None and tracklet.fresh > 0
 
     def claim(self, requests: Sequence[Request]) -> None:
         """Mark requests as taken, so that their tracklets are not due again before new crops arrive."""
@@ -257,11 +257,12 @@ class CameraPipeline:
             scores = visible.confidence if visible.confidence is not None else np.ones(len(visible))
             for track, box, score in zip(_ids(visible), visible.xyxy.tolist(), scores.tolist()):
                 people.append(Person(track, tuple(box), score, self._labels(track, frame.time)))
-        return FrameResult(frame.camera, frame.index, frame.time, tuple(people), self._others(frame.time))
+        others = tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in self._found.tolist())
+        return FrameResult(frame.camera, frame.index, frame.time, tuple(people), others, self._missed(frame.time))
 
-    def _others(self, time: float) -> tuple[Box, ...]:
-        missed = [one.whereabouts(time) for one in self._presences.values() if not one.gone and one.last_time < time]
-        return (*((x1, y1, x2, y2) for x1, y1, x2, y2 in self._found.tolist()), *missed)
+    def _missed(self, time: float) -> tuple[Box, ...]:
+        there = (one for one in self._presences.values() if not one.gone and one.last_time < time)
+        return tuple(one.whereabouts(time) for one in there)
 
     def ended(self) -> list[TrackSummary]:
         """People who ended since the last call."""

@@ -79,6 +79,9 @@ class Overlay:
         if self._blur != "none" and (people or result.others):
             boxes = np.array([*(person.box for person in people), *result.others], dtype=np.float32)
             scene = blur(scene, boxes, self._blur == "face")
+        if self._blur != "none" and result.missed:
+            # Where in it their faces are is not known.
+            scene = blur(scene, np.array(result.missed, dtype=np.float32), faces_only=False)
         if self._with_trace:
             scene = self._trace_annotator(style).annotate(scene, detections)
         if not people:

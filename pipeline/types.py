@@ -95,8 +95,8 @@ class Person:
 class FrameResult:
     """Everything known about one frame once it has passed all stages.
 
-    others: wherever else somebody may be, to be made unrecognisable: whatever the detector took for a person, followed
-    or not, and where those were last who are followed and were not found in this frame.
+    others, missed: wherever else somebody may be, to be made unrecognisable: whatever the detector took for a person,
+    followed or not; and what holds those, wherever they went since, who are followed and were not found in this frame.
     """
 
     camera: str
@@ -104,6 +104,7 @@ class FrameResult:
     time: float
     people: tuple[Person, ...]
     others: tuple[Box, ...] = ()
+    missed: tuple[Box, ...] = ()
 
     def detections(self) -> sv.Detections:
         """The people as `supervision.Detections` with tracker_id, for annotators and zones."""

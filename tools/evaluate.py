@@ -57,6 +57,8 @@ def evaluate(
 
     console = Console()
     try:
+        if threshold is not None and protocol is Protocol.argmax:
+            raise ValueError("--threshold is of the protocols pooled and instance; argmax takes the likeliest answer")
         recognizer = Recognizer.load(checkpoint, device, threads=threads)
         schema = recognizer.schema
         found = open_dataset(data, schema, labels=labels, tracks=tracks, root=root, split=split, strict=strict)

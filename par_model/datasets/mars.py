@@ -70,12 +70,13 @@ def read_labels(path: Path, schema: Schema, problems: Problems) -> list[MarsRow]
         raise DatasetError(f"{path}: {error.strerror or error}; give the MARS-Attribute CSV") from error
     with file:
         reader = csv.reader(file)
-        heading = [VERSION_1.get(name.strip().lower(), name.strip().lower()) for name in next(reader, [])]
+        names = [name.strip().lower() for name in next(reader, [])]
+        heading = [VERSION_1.get(name, name) for name in names]
         missing = [name for name in ("person_id", "camera_id", "tracklets_id") if name not in heading]
         if missing:
             raise DatasetError(f"{path}: no column {missing[0]!r}; this is not a MARS-Attribute CSV")
         for group in schema.group_names:
-            if group not in heading and not (group in NOT_IN_VERSION_1 and "motion" not in heading):
+            if group not in heading and not (group in NOT_IN_VERSION_1 and "person-id" in names):
                 problems.add("missing column", f"{path.name}: none is called {group!r}; it is left unknown")
         for number, cells in enumerate(reader, start=2):
             if not cells:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -94,10 +95,14 @@ def read_openpar(path: Path, schema: Schema, root: Path | None = None, *, strict
             if len(present) < len(files):
                 problems.add("missing picture", f"{name} has {len(present)} of its {len(files)} pictures")
             frames = tuple(Picture(file) for file in present)
-            found.append(
-                Tracklet(name, frames, labels.astype(np.int8), splits.get(index, ""), person=name.partition("C")[0])
-            )
+            found.append(Tracklet(name, frames, labels.astype(np.int8), splits.get(index, ""), person=_person(name)))
     return TrackletSet(schema, found, problems)
+
+
+def _person(tracklet: str) -> str:
+    """Whose tracklet it is, where it is named as MARS's are."""
+    match = re.match(r"(\d{4})C\d", tracklet)
+    return match[1] if match else ""
 
 
 def _locate(stored: Path, tracklet: str, root: Path | None) -> Path:

@@ -48,6 +48,8 @@ class Data(Section):
     def _somebody_judges(self) -> Data:
         if (self.validation is None) == (self.held_out is None):
             raise ValueError("give either validation or held_out")
+        if self.held_out is not None and self.validation_split is not None:
+            raise ValueError("validation_split is of validation; held_out needs none")
         return self
 
 

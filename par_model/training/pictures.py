@@ -135,7 +135,7 @@ def _files(tracklets: Sequence[Tracklet]) -> list[list[Tracklet]]:
 
 
 def _digest(part: Sequence[Tracklet], size: tuple[int, int], pictures: int, preprocessing: Preprocessing) -> str:
-    name = hashlib.blake2b(f"rgb {size} {pictures} {preprocessing}".encode(), digest_size=16)
+    name = hashlib.blake2b(f"rgb 2 {size} {pictures} {preprocessing}".encode(), digest_size=16)
     for tracklet in part:
         for picture in tracklet.pictures:
             name.update(f"{picture.path} {picture.offset} {picture.size}\n".encode())

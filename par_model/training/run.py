@@ -18,7 +18,7 @@ from par_model.training.config import ConfigError, Run
 from par_model.training.objective import Objective
 from par_model.training.pictures import PictureStore
 from par_model.training.report import Report
-from par_model.training.setup import build_model, cache_folder, read_splits
+from par_model.training.setup import build_model, cache_folder, judged, read_splits
 from par_model.training.stage import Bench, StageRun
 from par_model.training.state import Progress, read_state, write_state
 
@@ -98,6 +98,7 @@ def set_up(run: Run, report: Report) -> Bench:
         )
 
     stores = pictures("training", margin), pictures("validation", 1.0)
+    splits = judged(splits.train, splits.validation)  # of whom no picture can be read nothing is known any more
     if device.type == "cuda" and 2 * sum(store.nbytes for store in stores) <= torch.cuda.mem_get_info(device)[0]:
         for store in stores:
             store.hold_on(device)
@@ -114,6 +115,7 @@ def finish(bench: Bench, progress: Progress, path: Path) -> Path:
     if run.calibration.fit:
         calibrate(model, logits, bench.splits.validation.labels, run.calibration)
     last = [row for row in progress.rows if row["stage"] == run.stages[-1].name]
+    best = max(last, key=lambda row: row["score"], default=None)
     summary: dict[str, Any] = {
         "run": run.name,
         "seed": run.seed,
@@ -121,7 +123,7 @@ def finish(bench: Bench, progress: Progress, path: Path) -> Path:
         "validation_tracklets": len(bench.splits.validation),
         "stages": [stage.model_dump(exclude={"augment"}) for stage in run.stages],
         "marginals": run.calibration.marginals,
-        "log": sorted(last, key=lambda row: row["score"])[-1:],
+        "log": [] if best is None else [best],
     }
     save(model, path, metadata={"training": summary}, half=run.half)
     bench.report.finish()

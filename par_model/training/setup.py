@@ -36,23 +36,33 @@ class Splits:
 
 
 def read_splits(data: Data, schema: Schema) -> Splits:
-    """Open training and validation data; raises DatasetError where one is missing or empty."""
-    train = _read(data, schema, data.train, data.train_split, data.limit)
+    """Open training and validation data; raises DatasetError where one is missing or tells nothing."""
+    train = _read(data, schema, data.train, data.train_split)
     if data.validation is None:
         assert data.held_out is not None
         train, validation = hold_out(train, data.held_out)
     else:
-        validation = _read(data, schema, data.validation, data.validation_split, data.validation_limit)
-    for name, part in (("training", train), ("validation", validation)):
-        if len(part) < 2:
-            raise DatasetError(f"the {name} set has {len(part)} tracklets; give two at least")
-        if (part.labels == UNKNOWN).all():
-            raise DatasetError(f"of the {name} set no label is known; fill some in")
+        validation = _read(data, schema, data.validation, data.validation_split)
+    train, validation = _first(train, data.limit), _first(validation, data.validation_limit)
     both = _pictures(train) & _pictures(validation)
     if both:
         path, _ = min(both, key=str)
         raise DatasetError(f"{path} is in training and validation; give data.validation people of its own")
+    return judged(train, validation)
+
+
+def judged(train: TrackletSet, validation: TrackletSet) -> Splits:
+    """The two sets with what their labels say. Raises DatasetError where one is too small or nothing of it is known."""
+    for name, part in (("training", train), ("validation", validation)):
+        if len(part) < 2:
+            raise DatasetError(f"the {name} set has {len(part)} tracklets; give two at least")
+        if (part.labels == UNKNOWN).all():
+            raise DatasetError(f"of the {name} set no label is known, or no picture can be read")
     return Splits(train, validation, positive_ratio(train.labels))
+
+
+def _first(found: TrackletSet, limit: int | None) -> TrackletSet:
+    return found if limit is None else TrackletSet(found.schema, found.tracklets[:limit], found.problems)
 
 
 def hold_out(found: TrackletSet, share: float) -> tuple[TrackletSet, TrackletSet]:
@@ -79,8 +89,8 @@ def positive_ratio(labels: np.ndarray) -> Tensor:
     return torch.from_numpy(((labels == 1).sum(axis=0) / known).astype(np.float32))
 
 
-def _read(data: Data, schema: Schema, source: str | list[str], split: str | None, limit: int | None) -> TrackletSet:
-    found = open_dataset(
+def _read(data: Data, schema: Schema, source: str | list[str], split: str | None) -> TrackletSet:
+    return open_dataset(
         source,
         schema,
         kind=data.format,
@@ -90,7 +100,6 @@ def _read(data: Data, schema: Schema, source: str | list[str], split: str | None
         split=split,
         strict=data.strict,
     )
-    return found if limit is None else TrackletSet(found.schema, found.tracklets[:limit], found.problems)
 
 
 def build_model(run: Run, schema: Schema, ratio: Tensor) -> VTFPAR:
@@ -147,13 +156,13 @@ def _on_clip(settings: Model, config: ModelConfig, schema: Schema) -> VTFPAR:
     assert settings.clip is not None
     weights = fetch_clip(settings.clip.name, settings.clip.pretrained)
     activation = clip_activation(settings.clip.name, settings.clip.pretrained)
-    if config.activation != activation:
+    if activation is not None and config.activation != activation:
         raise ConfigError(f"model.sizes.activation is {config.activation!r}; {settings.clip.name} has {activation!r}")
     if settings.text == "hashed":
         features = hashed_text_features(schema.prompts, config.text_width)
     else:
         sentences = schema.words if settings.text == "clip_words" else schema.prompts
-        features = encode_texts(text_tower(weights, activation=activation), sentences)
+        features = encode_texts(text_tower(weights, activation=activation or "gelu"), sentences)
         config = replace(config, text_width=features.shape[1])
     model = build(config, schema, features)
     model.backbone.load_state_dict(clip_visual_state(weights, grid=config.grid, depth=config.depth))

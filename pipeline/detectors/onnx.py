@@ -138,7 +138,7 @@ class OnnxDetector:
             output = output[: 4 + self._classes]  # poses and masks follow the classes
         rows = self._head.decode(output, box.input, self._people, self._confidence)
         rows = rows[np.argsort(-rows[:, 4], kind="stable")]
-        if self._head.needs_nms:
+        if self._head.needs_nms or len(self._people) > 1:
             rows = rows[suppressed(rows, self._iou)]
         return sv.Detections(
             xyxy=box.to_picture(rows[:, :4]).astype(np.float32),

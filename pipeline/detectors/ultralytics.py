@@ -71,6 +71,7 @@ class UltralyticsDetector:
             "iou": iou,
             "classes": person_classes(self._model.names, path.name),
             "max_det": MOST_PEOPLE,
+            "agnostic_nms": True,  # one who is of two classes is one person
             "device": place,
             "verbose": False,
         }

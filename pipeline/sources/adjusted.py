@@ -86,7 +86,10 @@ def picture(frame: VideoFrame, ratio: Fraction | None) -> Image:
 
 def upright(image: Image, frame: VideoFrame) -> Image:
     """The picture turned, and mirrored, as the recorder's display matrix says; quarters of a turn only."""
-    stored: Any = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        stored: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # the frame has other data as well, of a kind that PyAV does not know
+        return turned(image, -round(frame.rotation / 90) % 4)
     if stored is None:
         return image
     a, b, _, c, d = np.frombuffer(bytes(stored), np.int32)[:5].tolist()

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -156,6 +157,19 @@ def test_a_phone_held_sideways_gives_upright_pictures(tmp_path: Path, rotation: 
     }
     red = {name for name, colour in corners.items() if colour[2] > 200 and colour[0] < 60}
     assert red == {corner}
+
+
+def test_pictures_with_camera_data_of_their_own_are_read(tmp_path: Path) -> None:
+    orientation = struct.pack("<2sHIHHHII", b"II", 42, 8, 1, 0x0112, 3, 1, 1) + bytes(4)
+    exif = b"Exif\0\0" + orientation
+    path = tmp_path / "clip.mjpeg"
+    with path.open("wb") as file:
+        for number in range(FRAMES):
+            jpeg = cv2.imencode(".jpg", picture(number))[1].tobytes()
+            file.write(jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:])
+    frames, _ = read(path)
+    assert len(frames) == FRAMES
+    assert frames[0].image[4, 4][2] > 200
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from torch import nn
 
 from par_model import CheckpointError, ModelConfig
 from par_model.backbone import VisionTower, clip_visual_state
-from par_model.clip_weights import read_clip, tower_sizes
+from par_model.clip_weights import clip_activation, read_clip, tower_sizes
 from par_model.model import build_backbone
 from par_model.transformer import resize_positions
 
@@ -120,3 +120,18 @@ def test_weights_that_cannot_be_read_are_one_clear_line(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError) as caught:
             read_clip(source)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pretrained", "activation"),
+    [
+        ("ViT-B-16-quickgelu", "openai", "quick_gelu"),
+        ("ViT-B/16", "openai", "quick_gelu"),
+        ("ViT-B-16", "laion2b_s34b_b88k", "gelu"),
+        ("ViT-B-16", "/some/file.pt", "gelu"),
+        ("ViT-B-16-SigLIP", "webli", None),
+        ("ViT-Z", "x", None),
+    ],
+)
+def test_the_activation_is_the_one_open_clip_builds(architecture: str, pretrained: str, activation: str | None) -> None:
+    assert clip_activation(architecture, pretrained) == activation

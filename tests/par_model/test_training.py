@@ -275,6 +275,16 @@ def test_what_could_not_be_read_is_told_each_time_and_teaches_nothing(tmp_path: 
         opened(strict=True)
 
 
+def test_pictures_of_which_none_can_be_read_do_not_judge(people: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / "mine" / f"{number}").mkdir(parents=True)
+        (tmp_path / "mine" / f"{number}" / "0.jpg").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    (tmp_path / "mine" / "labels.csv").write_text("tracklet,hat\n0,yes\n1,no\n2,no\n")
+    data = {"train": str(people / "train"), "validation": str(tmp_path / "mine")}
+    with pytest.raises(DatasetError, match="of the validation set no label is known, or no picture can be read"):
+        train(tiny_run(people, tmp_path / "run", data=data), report=Report(tmp_path, quiet=True))
+
+
 def test_a_run_of_an_earlier_version_goes_on(people: Path, tmp_path: Path) -> None:
     run = tiny_run(people, tmp_path)
     path = train(run, report=Report(tmp_path, quiet=True))

@@ -12,6 +12,7 @@ from par_model.schema import load_schema
 from pipeline.attributes import AttributeState
 from pipeline.camera import CameraPipeline
 from pipeline.config import RecognitionConfig
+from pipeline.recognition import Reading, Request
 from pipeline.tracklets import TrackletBuffer
 from pipeline.types import Frame, FrameResult, TrackSummary
 from trackers import create_tracker
@@ -114,11 +115,11 @@ def test_a_frame_tells_of_those_without_a_number_and_of_those_missed_for_a_momen
     assert len(first.people) == 1
     assert tuple(other) in first.others
     missed = look(2)
-    assert missed.people == ()
-    assert any(np.allclose(box, one, atol=3) for box in missed.others)
+    assert (missed.people, missed.others) == ((), ())
+    assert any(np.allclose(box, one, atol=3) for box in missed.missed)
     for index in range(3, 20):
         gone = look(index)
-    assert gone.others == ()
+    assert (gone.others, gone.missed) == ((), ())
 
 
 def test_whoever_is_missed_for_a_moment_does_not_walk_out_of_what_is_hidden() -> None:
@@ -133,15 +134,18 @@ def test_whoever_is_missed_for_a_moment_does_not_walk_out_of_what_is_hidden() ->
         pipeline.observe(frame, found)
         if step >= 50:
             x1, y1, x2, y2 = box[0]
-            [hidden] = pipeline.result(frame).others
+            [hidden] = pipeline.result(frame).missed
             assert (hidden[0] <= x1, hidden[1] <= y1, hidden[2] >= x2, hidden[3] >= y2) == (True,) * 4
 
 
-@pytest.mark.parametrize("apart", [1.0, 5.0, 15.0, 60.0])
-def test_people_of_pictures_however_far_apart_are_read(apart: float) -> None:
+@pytest.mark.parametrize(
+    ("apart", "lost", "memory"),
+    [(1.0, 2.0, 10.0), (5.0, 2.0, 10.0), (15.0, 2.0, 10.0), (60.0, 2.0, 10.0), (0.7, 0.5, 0.0)],
+)
+def test_people_of_pictures_however_far_apart_are_read(apart: float, lost: float, memory: float) -> None:
     pipeline = CameraPipeline(
-        "gate", create_tracker(), TrackletBuffer(), AttributeState(load_schema("mars")), RecognitionConfig(),
-        identities=lambda: Identities(Gallery()), memory=10.0,
+        "gate", create_tracker(lost_seconds=lost), TrackletBuffer(), AttributeState(load_schema("mars")),
+        RecognitionConfig(), identities=(lambda: Identities(Gallery())) if memory else None, memory=memory,
     )  # fmt: skip
     boxes = np.array([[20, 40, 60, 180], [200, 40, 240, 180]], np.float32)
     asked: set[int] = set()
@@ -151,8 +155,31 @@ def test_people_of_pictures_however_far_apart_are_read(apart: float) -> None:
         requests = pipeline.due(frame.time, last=number == 5)
         pipeline.claim(requests)
         asked |= {request.track for request in requests}
-    assert asked == set(range(1, 3 if apart < 2 else 13))
+    assert asked == set(range(1, 3 if apart < lost else 13))
     assert len(pipeline.finish()) == len(asked)
+
+
+def test_a_reading_under_way_is_waited_for() -> None:
+    pipeline = CameraPipeline(
+        "gate",
+        create_tracker(lost_seconds=0.5),
+        TrackletBuffer(),
+        AttributeState(load_schema("mars")),
+        RecognitionConfig(),
+    )
+    box = np.array([[20, 40, 60, 180]], np.float32)
+    asked: Request | None = None
+    for step in range(40):
+        found = sv.Detections(xyxy=box, confidence=np.full(1, 0.9, np.float32)) if step < 3 else sv.Detections.empty()
+        frame = Frame("gate", step, step / RATE, np.zeros((240, 320, 3), np.uint8))
+        pipeline.observe(frame, found)
+        if requests := pipeline.due(frame.time):
+            [asked] = requests
+            pipeline.claim(requests)
+        if asked is not None and abs(frame.time - asked.time - 1.0) < 0.01:
+            pipeline.apply(Reading("gate", asked.track, asked.time, np.full(43, 0.1, np.float32), 0.9, 1.0, None))
+    [track] = pipeline.ended()
+    assert track.readings == 1
 
 
 def test_boxes_end_where_the_picture_does() -> None:

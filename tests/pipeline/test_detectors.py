@@ -18,7 +18,7 @@ from pipeline.detectors import create_detector
 from pipeline.detectors.base import person_classes
 from pipeline.detectors.heads import END_TO_END, YOLO, YOLOX, recognise
 from pipeline.detectors.letterbox import Letterbox
-from pipeline.detectors.onnx import suppressed
+from pipeline.detectors.onnx import OnnxDetector, suppressed
 from pipeline.detectors.ultralytics import UltralyticsDetector
 from pipeline.types import SidewalkError
 
@@ -204,6 +204,15 @@ def test_all_classes_of_people_count(tmp_path: Path) -> None:
     [found] = create_detector(path, device="cpu", confidence=0.25).detect([np.zeros((64, 64, 3), np.uint8)])
     assert len(found) == 2
     assert person_classes({0: "Pedestrian", 1: "car", 2: "people"}, "x") == [0, 2]
+
+
+def test_one_who_is_of_two_classes_is_one_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = "{0: 'pedestrian', 1: 'people'}"
+    detector = create_detector(yolo_graph(tmp_path / "custom.onnx", names), device="cpu", confidence=0.25)
+    assert isinstance(detector, OnnxDetector)
+    monkeypatch.setattr(detector, "_head", END_TO_END)
+    rows = np.array([[10, 10, 40, 60, 0.9, 0], [10, 10, 40, 60, 0.4, 1]], np.float32)
+    assert len(detector._read(rows, detector._letterbox((64, 64)))) == 1
 
 
 def test_exports_see_one_picture_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

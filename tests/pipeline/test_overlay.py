@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -167,3 +168,11 @@ def test_twenty_people_are_drawn_in_milliseconds() -> None:
         overlay.draw(image, result(*people))
         times.append(time.perf_counter() - started)
     assert min(times) < 0.03
+
+
+@pytest.mark.parametrize("kind", ["face", "person"])
+def test_whoever_was_missed_is_hidden_whole(kind: Literal["face", "person"]) -> None:
+    image, box = noise(480, 640), (100.0, 60.0, 300.0, 460.0)
+    drawn = Overlay(blur=kind).draw(image, FrameResult("door", 0, 0.0, (), missed=(box,)))
+    assert drawn[70:450, 110:290].astype(float).std() < 0.15 * image.std()
+    np.testing.assert_array_equal(drawn[:, 320:], image[:, 320:])
