@@ -11,6 +11,7 @@ from par_model.synthesis.cycling import CRANK, CRANK_LENGTH, GRIP, SADDLE
 from par_model.synthesis.garments import ARM_JOINTS
 from par_model.synthesis.mesh import RIGID, Layer, pack, rigid, strap, superellipsoid, tube, unpack
 
+NECK_JOINTS = [JOINT_INDEX["neck"], JOINT_INDEX["head"]]
 REFERENCE_HEIGHT = 1.72  # metres: the rider that the bicycle's numbers fit
 WHEEL_RADIUS, FRONT_AXLE, REAR_AXLE = 0.33, -0.55, 0.5
 
@@ -41,8 +42,8 @@ class Surface:
 
     def shoulder(self, x: float) -> tuple[np.ndarray, np.ndarray]:
         """The top of the shoulder at canonical x."""
-        column = np.flatnonzero(np.abs(self.points[:, 0] - x * self.scale) < 0.02)
-        column = column[self.points[column, 2] < 1.56 * self.scale]
+        beside = np.abs(self.points[:, 0] - x * self.scale) < 0.012 * self.scale
+        column = np.flatnonzero(beside & (self.weights[:, NECK_JOINTS].sum(1) < 0.3))
         best = column[np.argmax(self.points[column, 2])]
         return self.points[best] + [0, 0, self.gap], self.weights[best]
 

@@ -151,7 +151,7 @@ def cloth(rng: np.random.Generator, word: str, words: tuple[str, ...], trousers:
             first, dim(first, rng.uniform(0.65, 0.85)), lines, float(rng.uniform(0.015, 0.04)), gloss, wrinkle
         )
     if not trousers and roll < 0.47:  # shoulders of another colour
-        return Material(first, other, YOKE, 1.0, gloss, wrinkle, share=float(rng.uniform(0.82, 0.96)))
+        return Material(first, other, YOKE, 1.0, gloss, wrinkle, share=float(rng.uniform(0.97, 1.05)))
     if not trousers and roll < 0.54:  # sleeves of a darker tone
         return Material(first, dim(first, rng.uniform(0.65, 0.85)), RAGLAN, 1.0, gloss, wrinkle)
     if not trousers and roll < 0.62:  # a back, or all above the chest, of another tone: no backpack

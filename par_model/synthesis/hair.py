@@ -17,6 +17,7 @@ from par_model.synthesis.mesh import Layer, Skinning, off_arms, pack, rigid, sim
 SHORT_HAIR = ("short01", "short02", "short03", "short04", "afro01")
 BOBS = ("bob01", "bob02")
 LONG_HAIR = ("long01", "ponytail01", "braid01")
+TIED_HAIR = ("ponytail01", "braid01")
 # Canonical: height down to which hair is plainly short, and the middle of the skull.
 NAPE = 1.62
 SKULL = (0.0, -0.075, 1.677)
@@ -55,6 +56,11 @@ class HairCut:
     front: tuple[int, ...] = ()
 
     @property
+    def tied(self) -> bool:
+        """Whether it hangs down the back in one strand, which nobody sees from the front."""
+        return self.piece in TIED_HAIR
+
+    @property
     def unclear(self) -> bool:
         """Whether people call such hair either: a chin-length bob, a bun."""
         return self.bun or (self.piece in BOBS and not self.long and self.hem < NAPE)
@@ -64,7 +70,7 @@ def sample_cut(rng: np.random.Generator, long: bool, age: str, gender: str) -> H
     """A style that reads as long (on or below the shoulders, or tied at the back), or as short or unclear."""
     if long:
         piece = str(rng.choice([*LONG_HAIR, "long01", "bob02", "bob01"], p=[0.3, 0.2, 0.1, 0.2, 0.1, 0.1]))
-        if piece not in (*BOBS, "long01"):  # tied
+        if piece in TIED_HAIR:
             return HairCut(piece, -9.0, True)
         front = ((), (-1, 1), (-1,), (1,))[rng.choice(4, p=[0.4, 0.36, 0.12, 0.12])]
         if piece in BOBS:

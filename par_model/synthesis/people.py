@@ -24,7 +24,7 @@ from par_model.synthesis.sampling import Traits
 # Material numbers, the same for every person. Parts have their places in PART_NAMES less one, the surroundings.
 (SKIN, TOP, BOTTOM, SHOES, HAIR, HAT, BRIM, SCARF, BACKPACK, STRAPS, SHOULDER_BAG, SHOULDER_STRAP, HAND_BAG, HANDLES,
  FRAME, TYRE, METAL, SOCKS, TIGHTS, HOOD) = range(len(PART_NAMES) - 2)  # fmt: skip
-HELD, HEADPHONES = HOOD + 1, HOOD + 2  # of no part: maps leave them unknown
+HELD, HEADPHONES, TIED = HOOD + 1, HOOD + 2, HOOD + 3  # of no part: maps leave them unknown
 # What a detector's box encloses.
 BOXED = (SKIN, TOP, BOTTOM, SHOES, HAIR, HAT, BRIM, SCARF, BACKPACK, SOCKS, TIGHTS, HOOD)
 # What the label file calls a thing, and the materials that show it.
@@ -38,6 +38,10 @@ LABELLED = {
     "bottom": (BOTTOM,),
     "legs": (BOTTOM, TIGHTS, SOCKS, SHOES),
 }
+
+
+FRONTAL = 30.0
+"""Degrees of turning up to which neck and shoulders hide what hangs down the back."""
 
 
 @dataclass
@@ -65,7 +69,8 @@ class Person:
     """Somebody ready to be drawn: traits (corrected where something could not be worn), mesh, look and ways of moving.
 
     styles: one, or two when the motion changes; holds: side to whether the thing held hangs from the elbow; girth:
-    how much wider than the naked body; worn: for the label file; hair_label: long, short or not to be told.
+    how much wider than the naked body; worn: for the label file; hair_label: long, short or not to be told; tied: it
+    hangs down the back in one strand.
     """
 
     traits: Traits
@@ -77,6 +82,7 @@ class Person:
     girth: float
     worn: dict[str, object]
     hair_label: bool | None
+    tied: bool = False
 
     def place(self, seconds: float, style: Style, position: np.ndarray, heading: float) -> np.ndarray:
         """(BONES, 4, 4) rest-to-world matrices of the body and of what it carries or rides."""
@@ -126,29 +132,37 @@ class Person:
 
 
 def static_attributes(
-    person: Person, shown: Mapping[str, bool | None], tones: Mapping[str, str | None]
+    person: Person,
+    shown: Mapping[str, bool | None],
+    tones: Mapping[str, str | None],
+    angles: np.ndarray,
+    frames: float,
 ) -> dict[str, object]:
     """MARS's static groups as far as the pictures show them: None where they do not tell.
 
-    shown, tones: see par_model.synthesis.visibility.
+    shown, tones: see par_model.synthesis.visibility; angles: (T,) degrees between facing and camera; frames: in how
+    many of them what hangs down the back must be in view.
     """
     traits = person.traits
     skirt = traits.bottom in ("skirt", "dress")
-    hair_label = person.hair_label if shown["hair"] or not person.hair_label else None
+    aside = np.abs((angles + 180) % 360 - 180) > FRONTAL
+    hangs = shown["hair"] and (not person.tied or aside.sum() >= frames)
+    hair_label = person.hair_label if hangs or not person.hair_label else None
+    dressed = shown["legs"] and shown["bottom"]
 
     def colour(part: str, word: str) -> str | None:
         return f"{part} {word}" if shown[part] and tones[part] in (None, word) else None
 
     return {
         "top length": traits.top_short,
-        "bottom type": skirt if shown["legs"] else None,
+        "bottom type": skirt if dressed else None,
         "shoulder bag": _worn(traits.shoulder_bag, shown["shoulder bag"]),
         "backpack": _worn(traits.backpack, shown["backpack"]),
         "hat": None if traits.hood_up else _worn(traits.hat is not None, shown["hat"]),
         "hand bag": _worn(traits.hand_bag is not None, shown["hand bag"]),
         "hair": hair_label,
         "gender": traits.gender == "female",
-        "bottom length": traits.bottom_short if shown["legs"] else None,
+        "bottom length": traits.bottom_short if dressed else None,
         "top color": colour("top", traits.top_colour),
         "bottom color": colour("bottom", traits.bottom_colour),
         "age": traits.age,

@@ -14,7 +14,7 @@ from par_model.synthesis.person import VERTEX, PersonMesh
 from par_model.synthesis.world import SKY_DISTANCE, World
 
 SHADERS = Path(__file__).parent / "shaders"
-MAX_PEOPLE, MAX_MATERIALS = 16, 22
+MAX_PEOPLE, MAX_MATERIALS = 16, 23
 
 
 class RenderError(ValueError):

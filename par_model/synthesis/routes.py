@@ -73,23 +73,23 @@ def sample_routes(rng: np.random.Generator, count: int, hides: tuple[np.ndarray,
     wait, short, late = rng.uniform(3, 4.5, 4), rng.uniform(0.5, 1.6, 3), rng.uniform(1.5, 4, 9)
     plans: list[tuple[list[tuple[float, float]], list[float], str, float]] = [
         # Waits behind the first obstacle, then goes on.
-        ([(-w, hides[0][1]), (hides[0][0], hides[0][1]), (w, hides[0][1])], [0.2, wait[0], 2], "walking", 0.0),
+        ([(-w, hides[0][1]), (hides[0][0], hides[0][1]), (w, hides[0][1] - 1.4)], [0.2, wait[0], 2], "walking", 0.0),
         ([(w, -0.3), (-w, -0.9)], [1, 1], "walking", late[0]),
         # Goes behind the second obstacle, waits, comes back.
         ([(1.2 * w, hides[1][1]), (hides[1][0], hides[1][1])], [0.3, wait[1]], "walking", 0.0),
         ([(-0.6 * w, 9.5), (-0.1 * w, 0.3), (0.45 * w, -4.2)], [1, 0, 1], "walking", late[1]),
         # Leaves the picture and returns.
         ([(0.2 * w, -3.4), (0.9 * w, -2.6), (1.08 * w, -2.4)], [0, 0, short[2]], "walking", 0.3),
-        ([(0.1 * w, 11.0), (0.05 * w, -0.2), (-0.2 * w, -4.5)], [1, 0, 1], "walking", late[2]),
+        ([(0.0, 11.0), (0.0, -0.2), (-0.1 * w, -4.5)], [1, 0, 1], "walking", late[2]),
         ([(-0.6 * w, -3.8), (-0.85 * w, 0.2), (-1.25 * w, 9.0)], [0, 0, 2], "walking", short[1]),
         ([(-side * 1.6 * w, 0.45), (side * 1.6 * w, 0.45)], [4, 4], "running", late[3]),
-        ([(side * 2.6 * w, -1.9), (-side * 2.6 * w, -1.9)], [4, 3], "riding", late[4]),
+        ([(side * 2.6 * w, -2.3), (-side * 2.6 * w, -2.3)], [4, 3], "riding", late[4]),
         ([(0.72 * w, 0.9), (0.74 * w, 0.7)], [2 * wait[2], 8], "walking", 0.0),
         ([(w, 7.2), (-w, 7.6)], [0, 1], "walking", late[5]),
         ([(-w, -2.7), (w, -3.1)], [0, 2], "walking", late[6]),
         ([(0.8 * w, 0.1), (0.83 * w, 0.3)], [2 * wait[3], 6], "walking", 0.0),
         ([(-w, 9.0), (w, 8.4)], [0, 1], "walking", late[7]),
-        ([(0.35 * w, 9.0), (0.4 * w, -4.5)], [0, 2], "walking", late[8]),
+        ([(-0.03 * w, 9.0), (0.1 * w, -4.5)], [0, 2], "walking", late[8]),
     ]
     routes = []
     for points, pauses, motion, start in plans[:count]:

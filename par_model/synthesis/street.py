@@ -15,7 +15,7 @@ from par_model.synthesis import sampling
 from par_model.synthesis.colours import TOP_COLOURS
 from par_model.synthesis.geometry import Builder, sample_tint
 from par_model.synthesis.mesh import superellipsoid, tube
-from par_model.synthesis.people import Person, static_attributes
+from par_model.synthesis.people import BOXED, Person, static_attributes
 from par_model.synthesis.props import add_ground, add_houses, add_post, add_tree
 from par_model.synthesis.render import Figure, Renderer, Scene, UploadedMesh
 from par_model.synthesis.routes import Track, sample_routes, walk
@@ -212,8 +212,8 @@ def _frame(
         if inside[2] - inside[0] < 4 or inside[3] - inside[1] < 8:
             continue
         whole = _silhouette(renderer, scene, figures[k], box)
-        mine = owners[..., 0] == k + 1
-        visible = min(1.0, float(mine.sum()) / max(whole, 1.0))
+        there = _cut(owners, inside)
+        visible = min(1.0, float(_body(there, k + 1).sum()) / max(whole, 1.0))
         x, y, w, h = (box - [0, 0, box[0], box[1]]) / SUPERSAMPLING
         considered = int(visible >= CONSIDERED)
         truth.append(f"{frame + 1},{k + 1},{x:.2f},{y:.2f},{w:.2f},{h:.2f},{considered},1,{visible:.3f}\n")
@@ -232,12 +232,18 @@ def _cut(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def _silhouette(renderer: Renderer, scene: Scene, figure: Figure, box: np.ndarray) -> float:
-    """Pixels the whole person would cover with nothing in front and no edge of the frame."""
+    """Pixels the whole body would cover of its box with nothing in front and no edge of the frame."""
     width, height = scene.world.camera.size
     size = (64, 128)
     window = (box[0] / width, 1 - box[3] / height, (box[2] - box[0]) / width, (box[3] - box[1]) / height)
     _, owners = renderer.draw(scene, [figure], window, size, hidden_too=True)
-    return float((owners[..., 0] > 0).mean() * (box[2] - box[0]) * (box[3] - box[1]))
+    return float(_body(owners, figure.identity).mean() * (box[2] - box[0]) * (box[3] - box[1]))
+
+
+def _body(owners: np.ndarray, number: int) -> np.ndarray:
+    """(H, W) where a person shows, without what sticks out of their box: bicycle and bags."""
+    mask: np.ndarray = (owners[..., 0] == number) & np.isin(owners[..., 1], BOXED)
+    return mask
 
 
 def _record(camera: Camera, actor: Actor, frame: int, sight: Sight) -> Record:
@@ -251,7 +257,9 @@ def _record(camera: Camera, actor: Actor, frame: int, sight: Sight) -> Record:
 def _answers(person: Person, seen: list[Record]) -> dict[str, object]:
     """A person's static attributes as far as the scene shows them, and pose and motion as runs of frames."""
     sights = [record.sight for record in seen]
-    attributes = static_attributes(person, shown(sights, max(3, 0.15 * len(seen))), tones(sights))
+    frames = max(3, 0.15 * len(seen))
+    angles = np.array([record.angle for record in seen])
+    attributes = static_attributes(person, shown(sights, frames), tones(sights), angles, frames)
     poses = [sampling.pose_word(np.array([record.angle])) for record in seen]
     numbers = [record.frame + 1 for record in seen]
     return {

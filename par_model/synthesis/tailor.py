@@ -42,6 +42,7 @@ from par_model.synthesis.people import (
     SHOES,
     SKIN,
     SOCKS,
+    TIED,
     TIGHTS,
     TOP,
     Fitting,
@@ -75,8 +76,8 @@ class Tailor:
     def make(self, rng: np.random.Generator, traits: Traits, motions: tuple[str, ...]) -> Person:
         """Somebody with those traits who moves in those ways, in order."""
         riding = "riding" in motions
-        if riding and traits.hand_bag:
-            traits = replace(traits, hand_bag=None)
+        if riding:
+            traits = replace(traits, hand_bag=None, held=False)
         fitting = Fitting(
             rng, traits, self.bank.sample(rng, traits.age, traits.gender), hair.sample_hair_colour(rng, traits.age),
             np.zeros(len(self.bank.mean), bool),
@@ -109,6 +110,7 @@ class Tailor:
             girth=1 + 4 * fitting.bulk,
             worn=_describe(fitting, "bun" if cut.bun else cut.piece or style),
             hair_label=None if traits.hood_up or cut.unclear else cut.long,
+            tied=cut.tied,
         )
 
     def _dress_top(self, fitting: Fitting) -> None:
@@ -121,10 +123,12 @@ class Tailor:
         if traits.outer == "open" and traits.top_colour != "complex":
             inner = shade(rng, contrasting(rng, traits.top_colour, TOP_COLOURS))
             stuff = replace(stuff, pattern=OPEN_FRONT, second=inner, share=float(rng.uniform(0, 1)))
-        elif traits.top_colour == "complex" and rng.uniform() < 0.35:
+        elif traits.top_colour == "complex" and rng.uniform() < 0.35 and not traits.top_short:
             stuff = replace(stuff, pattern=RAGLAN)
         if traits.bottom == "dress" and traits.top_colour == "complex" and stuff.pattern in (RAGLAN, YOKE):
             stuff = replace(stuff, pattern=PLAID, scale=0.12)  # the others would leave the skirt of one colour
+        elif traits.bottom == "dress" and stuff.pattern == YOKE:
+            stuff = replace(stuff, pattern=PLAIN)  # of what shows above a skirt it would be half
         coated = traits.outer != "none" and not traits.top_short and traits.bottom != "dress"
         hide = stuff.pattern in (PLAIN, OPEN_FRONT) and traits.top_colour in ("black", "gray", "red")
         fitting.notes["leather"] = bool(coated and hide and rng.uniform() < 0.4)
@@ -172,9 +176,9 @@ class Tailor:
                     share=0.12,
                 )  # fmt: skip
         if traits.tied:
-            materials[TIGHTS] = cloth(rng, str(rng.choice(TOP_COLOURS[:-1])), TOP_COLOURS)
+            materials[TIED] = cloth(rng, str(rng.choice(TOP_COLOURS[:-1])), TOP_COLOURS)
             hem, ease = float(rng.uniform(0.72, 0.85)), 0.02 + bulk
-            fitting.layers.append(wardrobe.loft(body, TIGHTS, 1.04, hem, ease, 0.03, 1.3, 0.008))
+            fitting.layers.append(wardrobe.loft(body, TIED, 1.04, hem, ease, 0.03, 1.3, 0.008))
         if traits.hood_up:
             materials[HOOD] = replace(materials[TOP], sleeve=9.0, hem=-9.0, pattern=PLAIN)
             fitting.layers.append(self.hatter.raise_hood(body, HOOD))
@@ -203,6 +207,8 @@ class Tailor:
             flare = float(rng.uniform(0.0, 0.14)) * (1.0 if traits.bottom_short else 0.8)
             top = 1.1 if traits.bottom == "dress" else float(rng.uniform(1.02, 1.07))
             gather = float(rng.choice([0.0, rng.uniform(0.004, 0.014)]))
+            if traits.outer == "coat":  # which lies over it
+                flare = gather = 0.0
             fitting.layers.append(
                 wardrobe.loft(
                     body, BOTTOM, top, hem, 0.006 + (bulk if traits.bottom == "dress" else 0), flare, 0.0, gather
@@ -218,7 +224,7 @@ class Tailor:
             fitting.notes["hem"] = round(hem, 2)
             return
         piece = wardrobe.trousers[rng.integers(len(wardrobe.trousers))]
-        hem = float(rng.uniform(0.44, 0.74)) if traits.bottom_short else -9.0
+        hem = float(rng.uniform(0.53, 0.74)) if traits.bottom_short else -9.0
         loose = float(rng.choice([0.0, 0.006, 0.014, 0.026], p=[0.3, 0.3, 0.25, 0.15]))
         # Under a loose top the waistband is cut away, lest it shows through; a tucked-in top goes under it.
         materials[BOTTOM] = replace(stuff, hem=hem, top=9.0 if waist is None else waist + 0.05)

@@ -156,7 +156,7 @@ class TrackletGenerator:
     ) -> dict[str, object]:  # fmt: skip
         angles = np.array([_angle(camera, bones, heading) for bones, heading, _ in poses])
         gaits = [motion for _, _, motion in poses]
-        attributes = people.static_attributes(person, shown(seen, FRAMES_VISIBLE), tones(seen))
+        attributes = people.static_attributes(person, shown(seen, FRAMES_VISIBLE), tones(seen), angles, FRAMES_VISIBLE)
         attributes["pose"] = sampling.pose_word(angles)
         attributes["motion"] = gaits[0] if len(set(gaits)) == 1 else sampling.MOTION_VARIES
         middle = poses[len(poses) // 2][0][JOINT_INDEX["pelvis"], :3, 3]

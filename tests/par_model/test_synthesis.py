@@ -10,7 +10,10 @@ import subprocess
 import sys
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,7 +21,7 @@ import pytest
 from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, decode_maps
 from par_model.datasets.shards import read_shards
 from par_model.schema import load_schema
-from par_model.synthesis import people, sampling, visibility
+from par_model.synthesis import people, sampling, street, visibility
 from par_model.synthesis.colours import _SHADES, BOTTOM_COLOURS, PANEL, TOP_COLOURS, cloth, shade
 from par_model.synthesis.hair import BOBS, NAPE, sample_cut
 from par_model.synthesis.mesh import girth, grid_faces, normals, pack, simplify, superellipsoid, unpack
@@ -357,3 +360,36 @@ def test_two_tones_of_a_top_are_of_one_colour_word(word: str) -> None:
             and v[0] - 1e-3 <= value <= v[1] + 1e-3
             for _, h, s, v in _SHADES[word]
         )
+
+
+def test_nobody_walks_through_what_stands_in_the_street() -> None:
+    boxes = [  # kiosk, van, its bonnet, bench: middle, width and depth
+        ((-3.2, 1.7), (2.3, 1.3)), ((3.5, 3.9), (4.8, 1.95)), ((0.9, 3.9), (0.7, 1.9)), ((-7.2, 1.9), (1.6, 0.6)),
+    ]  # fmt: skip
+    posts = [((-1.3, -1.45), 0.36), ((-0.8, 6.2), 0.1), ((7.2, 2.3), 0.1)]
+    for seed in range(50):
+        for number, route in enumerate(sample_routes(np.random.default_rng(seed), 15, street._HIDES, 6.4)):
+            places = walk(route, 1.4, 600, 10.0).positions
+            for middle, size in boxes:
+                beyond = np.abs(places - middle) - np.array(size) / 2
+                assert (beyond.max(axis=1) > 0.1).all(), (seed, number, middle)
+            for middle, radius in posts:
+                assert (np.linalg.norm(places - middle, axis=1) > radius + 0.1).all(), (seed, number, middle)
+
+
+def test_the_pictures_must_show_what_is_labelled() -> None:
+    traits = replace(sampling.sample_traits(np.random.default_rng(0)), bottom="shorts", bottom_short=True)
+    everything = dict.fromkeys(visibility.VISIBLE, True)
+    tones = {"top": None, "bottom": None}
+    somebody = SimpleNamespace(traits=traits, hair_label=True, tied=True)
+
+    def told(**changes: Any) -> dict[str, object]:
+        angles = changes.pop("angles", np.full(6, 120.0))
+        return people.static_attributes(cast(Any, somebody), everything | changes, tones, angles, 2)
+
+    assert told()["hair"] is True
+    assert told(angles=np.array([-20.0, -10, 0, 10, 20, 340]))["hair"] is None
+    assert told(angles=np.array([0.0, 10, 20, 40, 60, 80]))["hair"] is True
+    assert (told()["bottom type"], told()["bottom length"]) == (False, True)
+    hidden = told(bottom=False)
+    assert (hidden["bottom type"], hidden["bottom length"]) == (None, None)

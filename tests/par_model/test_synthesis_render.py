@@ -14,6 +14,7 @@ import pytest
 
 from par_model.schema import load_schema
 from par_model.synthesis import generate_scene, generate_tracklets, write_card
+from par_model.synthesis.bodies import JOINT_INDEX
 from par_model.synthesis.visibility import VISIBLE
 
 # The first run on a machine bakes the bodies, which takes a minute.
@@ -100,6 +101,70 @@ def test_hats_of_all_shapes_stand_off_the_skull_down_to_above_the_eyes(assets: P
                 assert gaps.min() < 0.01
 
 
+def test_straps_lie_on_shoulders_and_not_on_necks_or_hoods(assets: Path) -> None:
+    from par_model.synthesis import accessories, tailor
+
+    maker = tailor.Tailor(assets)
+    for seed in range(12):
+        body = maker.bank.sample(np.random.default_rng(seed), "young" if seed % 3 else "adult", "female")
+        top = maker.wardrobe.wear(maker.wardrobe.long_tops[0], body, 1, 0.01)
+        layers = [top, maker.hatter.raise_hood(body, 2)] if seed % 2 else [top]
+        surface = accessories.Surface(body, maker.bank, layers, 0.014)
+        neck = body.joints[JOINT_INDEX["neck"], 2]
+        for x in (-0.095, 0.095):
+            point, weights = surface.shoulder(x)
+            assert weights[accessories.NECK_JOINTS].sum() < 0.3
+            assert point[2] < neck + 0.05
+
+
+def test_people_are_dressed_as_their_labels_say(assets: Path) -> None:
+    from par_model.synthesis import people, sampling, tailor
+
+    maker = tailor.Tailor(assets)
+    knee = maker.bank.mean_joints[JOINT_INDEX["shin.L"], 2]
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        traits = replace(sampling.sample_traits(rng), bottom="shorts", bottom_short=True, held=True, hand_bag=None)
+        person = maker.make(rng, traits, ("riding",))
+        assert person.mesh.materials[people.BOTTOM].hem > knee
+        assert person.worn["held object"] is False
+    for number in range(20):
+        traits = replace(
+            sampling.sample_traits(rng), bottom="skirt", outer="coat", top_short=False, bottom_short=bool(number % 2),
+            scarf=False, hood=False, backpack=False, shoulder_bag=False,
+        )  # fmt: skip
+        coat, skirt = _lofts(maker, traits, number)
+        for height in np.linspace(max(coat[:, 2].min(), skirt[:, 2].min()) + 0.02, 0.95, 6):
+            assert _girth(skirt, height) < _girth(coat, height)
+
+
+def _lofts(maker: Any, traits: Any, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rest positions of coat tail and skirt, as they are put on."""
+    from par_model.synthesis import people
+
+    made: dict[int, np.ndarray] = {}
+    loft = maker.wardrobe.loft
+
+    def watched(body: Any, material: int, *arguments: Any, **options: Any) -> Any:
+        layer = loft(body, material, *arguments, **options)
+        made[material] = layer.canon
+        return layer
+
+    maker.wardrobe.loft = watched
+    try:
+        maker.make(np.random.default_rng(seed), traits, ("walking",))
+    finally:
+        maker.wardrobe.loft = loft
+    return made[people.TOP], made[people.BOTTOM]
+
+
+def _girth(points: np.ndarray, height: float) -> float:
+    """How wide a loft is at a height, between its rings."""
+    order = np.argsort(points[:, 2])
+    rings = points[order].reshape(-1, 28, 3)
+    return float(np.interp(height, rings[:, :, 2].mean(1), np.ptp(rings[:, :, 0], axis=1)))
+
+
 def test_hair_lies_under_a_hat(assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from par_model.synthesis import hair, sampling, tailor
 
@@ -125,11 +190,11 @@ def test_hair_before_a_shoulder_lies_on_the_clothes(assets: Path) -> None:
         cut = hair.HairCut("long01", 1.2, True, front=(-1, 1))
         right, left = hair.locks(np.random.default_rng(seed), cut, body, maker.bank, [cloth], 4)
         for side, lock in ((-1, right), (1, left)):
-            low = lock.positions[lock.canon[:, 2] < 1.4]
+            low = lock.positions.reshape(-1, 6, 3)[lock.canon.reshape(-1, 6, 3)[:, :, 2].mean(1) < 1.45]
             assert len(low)
-            assert (side * low[:, 0] > 0).all()
+            assert (side * low[..., 0] > 0).all()
             chest = cloth.positions[cloth.arm < 0.05]
-            for ring in low.reshape(-1, 6, 3):
+            for ring in low:
                 x, y, z = ring.mean(0)
                 beside = chest[np.abs(chest[:, [0, 2]] - [x, z]).sum(1) < 0.03]
                 assert len(beside)
@@ -141,7 +206,7 @@ def test_hair_before_a_shoulder_lies_on_the_clothes(assets: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "share"), [("YOKE", 0.85), ("PRINT", 0.5), ("ZIP", 0.5), ("HOOPS", 0.12), ("PANEL", 0.5)]
+    ("pattern", "share"), [("YOKE", 0.97), ("PRINT", 0.5), ("ZIP", 0.5), ("HOOPS", 0.12), ("PANEL", 0.5)]
 )
 def test_the_colour_that_is_named_covers_most_of_a_top(
     assets: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, share: float
@@ -170,7 +235,7 @@ def test_the_colour_that_is_named_covers_most_of_a_top(
     top = np.concatenate(tops)
     assert len(top) > 2000
     assert np.mean(top[:, 0] > top[:, 1]) > 0.6
-    assert np.mean(top[:, 1] > top[:, 0]) > 0.005
+    assert np.mean(top[:, 1] > top[:, 0]) > (0.02 if pattern in ("YOKE", "PANEL", "HOOPS") else 0.0)
 
 
 def test_the_seams_of_a_quilted_jacket_are_narrow_and_dark(assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:

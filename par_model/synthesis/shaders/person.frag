@@ -1,8 +1,8 @@
 // Cloth, skin and hair: cuts hems and sleeves, paints patterns, lights them; also says whose pixel it is.
-uniform vec4 first[22];   // rgb, pattern
-uniform vec4 second[22];  // rgb, pattern scale in metres
-uniform vec4 surface[22]; // gloss, wrinkle, sleeve, hem
-uniform vec4 cut[22];     // top, its slope to the back, keep the face free, share of the second colour
+uniform vec4 first[23];   // rgb, pattern
+uniform vec4 second[23];  // rgb, pattern scale in metres
+uniform vec4 surface[23]; // gloss, wrinkle, sleeve, hem
+uniform vec4 cut[23];     // top, its slope to the back, keep the face free, share of the second colour
 uniform vec3 hair_colour;
 uniform vec4 scalp;       // 1 where the scalp is painted, hairline height, beard, bare crown
 uniform float seed;
@@ -64,7 +64,7 @@ vec3 painted(int m, vec3 p, vec2 grain, out float sheen) {
         return mix(a, b, sleeve ? 0.0 : side * max(disc, letters * step(kind, 0.7)));
     }
     if (pattern == 8) {
-        float fade = 0.82 + 0.3 * grain.x + 0.15 * grain.y - 0.2 * smoothstep(0.08, 0.0, abs(fract(p.x * 5.5) - 0.5));
+        float fade = 0.82 + 0.3 * grain.x + 0.15 * grain.y - 0.2 * (1.0 - smoothstep(0.0, 0.08, abs(fract(p.x * 5.5) - 0.5)));
         return a * fade * (0.92 + 0.16 * hash(floor(p * 400.0)));
     }
     if (pattern == 9) return mix(a, b, 0.5 + 0.5 * sin(6.2832 * (sleeve ? p.y : p.x) / scale));
@@ -89,15 +89,15 @@ vec3 skinned(vec3 p, vec2 grain) {
     vec3 c = tone * (0.94 + 0.12 * grain.x);
     if (p.z > 1.56) {
         // Hair, brows and hats keep light off a face.
-        float hollow = fract(seed * 5.3) * smoothstep(1.56, 1.60, p.z) * smoothstep(0.0, -0.09, p.y);
+        float hollow = fract(seed * 5.3) * smoothstep(1.56, 1.60, p.z) * (1.0 - smoothstep(-0.09, 0.0, p.y));
         tone *= 1.0 - 0.5 * hollow * hollow;
         c = tone * (0.94 + 0.12 * grain.x);
         float face = step(p.y, -0.09);
         float ax = abs(p.x);
-        c = mix(c, tone * vec3(0.25, 0.2, 0.2), face * smoothstep(0.022, 0.008, length(vec2((ax - 0.032) * 0.7, p.z - 1.693))));
-        c = mix(c, mix(hair_colour, tone, 0.3), face * smoothstep(0.007, 0.002, abs(p.z - 1.715 + ax * 0.05)) * step(0.012, ax) * step(ax, 0.055));
-        c = mix(c, tone * vec3(0.75, 0.42, 0.42), face * smoothstep(0.011, 0.005, abs(p.z - 1.617)) * step(ax, 0.024));
-        float beard = scalp.z * smoothstep(1.665, 1.64, p.z) * step(p.y, -0.04 + 0.06 * step(0.05, ax)) * step(1.55, p.z);
+        c = mix(c, tone * vec3(0.25, 0.2, 0.2), face * (1.0 - smoothstep(0.008, 0.022, length(vec2((ax - 0.032) * 0.7, p.z - 1.693)))));
+        c = mix(c, mix(hair_colour, tone, 0.3), face * (1.0 - smoothstep(0.002, 0.007, abs(p.z - 1.715 + ax * 0.05))) * step(0.012, ax) * step(ax, 0.055));
+        c = mix(c, tone * vec3(0.75, 0.42, 0.42), face * (1.0 - smoothstep(0.005, 0.011, abs(p.z - 1.617))) * step(ax, 0.024));
+        float beard = scalp.z * (1.0 - smoothstep(1.64, 1.665, p.z)) * step(p.y, -0.04 + 0.06 * step(0.05, ax)) * step(1.55, p.z);
         c = mix(c, hair_colour, beard * step(0.0, beard) * (0.75 + 0.25 * grain.y));
         float line = scalp.y + smoothstep(-0.1, 0.02, p.y) * -0.13 + 0.008 * grain.x;
         float grown = scalp.x * smoothstep(-0.006, 0.006, p.z - line);
