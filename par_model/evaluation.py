@@ -108,6 +108,12 @@ def decisions(predictions: Predictions) -> np.ndarray:
     return result
 
 
+def check_threshold(protocol: Protocol, fixed_threshold: float | None) -> None:
+    """Raise ValueError for a threshold that `evaluate` could not use."""
+    if fixed_threshold is not None and (protocol == "argmax" or not 0.0 <= fixed_threshold <= 1.0):
+        raise ValueError("a fixed threshold is a share in 0 .. 1, of the protocols pooled and instance")
+
+
 def evaluate(
     predictions: Predictions, protocol: Protocol = "pooled", fixed_threshold: float | None = None
 ) -> dict[str, Any]:
@@ -117,8 +123,7 @@ def evaluate(
     column against that number (0.45 is the public code's); `argmax` the likeliest class. Rows in which a
     group is unknown do not count for it.
     """
-    if fixed_threshold is not None and (protocol == "argmax" or not 0.0 <= fixed_threshold <= 1.0):
-        raise ValueError("a fixed threshold is a share in 0 .. 1, of the protocols pooled and instance")
+    check_threshold(protocol, fixed_threshold)
     schema = predictions.schema
     chosen = decisions(predictions).astype(np.float64)
     values = predictions.columns if fixed_threshold is not None else chosen

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import logging
 import sys
 import threading
@@ -15,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from par_model.cache import user_cache
+from par_model.cache import sha256, user_cache
 
 Backend = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
 Precision = Literal["full", "fast"]
@@ -173,7 +172,7 @@ def _engine_cache(path: Path) -> dict[str, Any]:
 
     It would take a graph of the same file name and shape for the same one, whatever its weights: each has a folder.
     """
-    folder = user_cache() / "engines" / hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    folder = user_cache() / "engines" / sha256(path)[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

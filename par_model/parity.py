@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -14,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from par_model.cache import sha256
 from par_model.errors import ParityError
 from par_model.graph import DeviceError, Graph, cuda_devices
 from par_model.model import VTFPAR
@@ -89,7 +89,7 @@ def prove(
         "precision": precision,
         "limit": LIMITS[precision],
         "crops": {"real": len(crops), "random": count},
-        "graphs": {name: _sha256(folder / name) for name in (*GRAPHS, *([WHOLE] if whole else []))},
+        "graphs": {name: sha256(folder / name) for name in (*GRAPHS, *([WHOLE] if whole else []))},
         "runtimes": {name: asdict(parity) for name, parity in parities.items()},
     }
     (folder / "parity.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
@@ -107,7 +107,7 @@ def check_parity(folder: Path, runtime: str) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ParityError(f"{folder / 'parity.json'} cannot be read; {remedy}") from error
     for name in GRAPHS:
-        if not (folder / name).is_file() or hashes.get(name) != _sha256(folder / name):
+        if not (folder / name).is_file() or hashes.get(name) != sha256(folder / name):
             raise ParityError(f"{folder / name} is not the graph that parity.json speaks of; {remedy}")
     outcome = outcomes.get(runtime)
     if not isinstance(outcome, dict):
@@ -178,7 +178,3 @@ def _runtimes() -> Iterator[tuple[Any, str]]:
     if cuda_devices():
         yield "onnxruntime", "cuda"
         yield "tensorrt", "cuda"
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

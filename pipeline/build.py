@@ -71,9 +71,10 @@ def run(
             )
         for folder in folders.values():
             prepare_output(folder)
-            if not overwrite:
+            if overwrite:
+                spare_sources(folder, cameras)
+            else:
                 refuse_earlier(folder)
-            spare_sources(folder, cameras)
         models = load_models(config)
         build = camera_factory(config, models.recognizer, {s.info.camera: c for s, c in zip(opened, cameras)})
         camera = build(opened[0].info)  # fails on wrong settings while the earlier results are still there

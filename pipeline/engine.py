@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,11 @@ from pipeline.camera import CameraPipeline
 from pipeline.detectors.base import Detector
 from pipeline.recognition import Request, SequenceModel, read
 from pipeline.signals import ending_on_signals
-from pipeline.sinks.base import Sink
+from pipeline.sinks.base import Sink, hand_out
 from pipeline.sources.base import Source
 from pipeline.stages import Ahead, marking_last
 from pipeline.telemetry import StageTimes
-from pipeline.types import Frame, FrameResult, SourceInfo, TrackSummary
+from pipeline.types import Frame, FrameResult, SourceInfo
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -105,7 +105,7 @@ class Engine:
             camera = self._cameras(source.info)
             sinks = self._sinks(source.info)
             self._run_frames(source, camera, sinks, report)
-            _hand_out(camera.finish(), sinks, report)
+            report.tracks += hand_out(camera.finish(), sinks)
             completed = True
         finally:
             report.interrupted = report.interrupted or not completed
@@ -131,7 +131,7 @@ class Engine:
                 with times.measure("write"):
                     for sink in sinks:
                         sink.write(frame, result)
-                    _hand_out(camera.ended(), sinks, report)
+                    report.tracks += hand_out(camera.ended(), sinks)
                 report.frames_processed += 1
                 if self._observer is not None:
                     self._observer(source.info, result)
@@ -163,14 +163,6 @@ class Engine:
             with report.times.measure("detect"):
                 [detections] = self._detector.detect([frame.image])
             yield frame, detections
-
-
-def _hand_out(summaries: Iterable[TrackSummary], sinks: Sequence[Sink], report: CameraReport) -> None:
-    """Give the tracks that ended to the sinks."""
-    for summary in summaries:
-        report.tracks += 1
-        for sink in sinks:
-            sink.end_track(summary)
 
 
 def _close_all(sinks: Sequence[Sink], completed: bool) -> None:

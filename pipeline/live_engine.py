@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,12 @@ from pipeline.memory import give_back
 from pipeline.recognition import SequenceModel, affordable
 from pipeline.recognition_worker import RecognitionWorker
 from pipeline.shedding import Load, LoadShedder
+from pipeline.sinks.base import hand_out
 from pipeline.sinks.guarded import GuardedSink
 from pipeline.sources.clock import system_clock_step, wall_clock
 from pipeline.sources.supervisor import CameraState, Health
 from pipeline.telemetry import Telemetry
-from pipeline.types import Frame, FrameResult, SourceInfo, TrackSummary
+from pipeline.types import Frame, FrameResult, SourceInfo
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -176,7 +177,7 @@ class LiveEngine:
             lane.failures += 1
             if lane.failures >= ATTEMPTS:
                 raise
-            _hand_out(lane.pipeline.finish(), lane)
+            lane.meter.tracks += hand_out(lane.pipeline.finish(), lane.sinks)
             return
         lane.failures = 0
         lane.abandoned = False
@@ -189,7 +190,7 @@ class LiveEngine:
         lane.meter.people = len(result.people)
         for sink in lane.sinks:
             sink.write(frame, result)
-        _hand_out(lane.pipeline.ended(), lane)
+        lane.meter.tracks += hand_out(lane.pipeline.ended(), lane.sinks)
         if self._observer is not None:
             self._observer(lane.info, result)
 
@@ -202,7 +203,7 @@ class LiveEngine:
             lane.sinks = self._sinks(lane.info)
         else:
             lane.info = replace(lane.info, width=width, height=height, rate=health.rate, codec=health.codec)
-            _hand_out(lane.pipeline.finish(), lane)
+            lane.meter.tracks += hand_out(lane.pipeline.finish(), lane.sinks)
             log.info(
                 f"new segment: {health.codec} {width}x{height}",
                 extra={"camera": frame.camera, "event": "segment", "reason": "format_changed"},
@@ -215,7 +216,7 @@ class LiveEngine:
             away = time.monotonic() - lane.last_result
             if not lane.abandoned and lane.info is not None and away > AWAY_SECONDS:
                 lane.abandoned = True
-                _hand_out(lane.pipeline.finish(), lane)
+                lane.meter.tracks += hand_out(lane.pipeline.finish(), lane.sinks)
 
     def _watch_system_clock(self) -> None:
         """Capture times keep running evenly when the system's clock is set; then they no longer agree with it."""
@@ -310,7 +311,7 @@ class LiveEngine:
             self._worker.close(0.5)
             self._apply_readings()
         for lane in self.lanes:
-            _hand_out(lane.pipeline.finish(), lane)
+            lane.meter.tracks += hand_out(lane.pipeline.finish(), lane.sinks)
             for sink in lane.sinks:
                 sink.end(completed)
         deadline = time.monotonic() + CLOSE_SECONDS
@@ -320,11 +321,3 @@ class LiveEngine:
         deadline = time.monotonic() + 1.0
         for lane in self.lanes:
             lane.source.close(max(0.0, deadline - time.monotonic()))
-
-
-def _hand_out(summaries: Iterable[TrackSummary], lane: Lane) -> None:
-    """Give the tracks that ended to the camera's sinks."""
-    for summary in summaries:
-        lane.meter.tracks += 1
-        for sink in lane.sinks:
-            sink.end_track(summary)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pipeline.types import FrameResult, Image, Person
+from pipeline.types import Box, FrameResult, Image, Person
 from pipeline.wording import ascii_only, describe
 
 if TYPE_CHECKING:
@@ -76,12 +76,10 @@ class Overlay:
         people = sorted(result.people, key=lambda person: person.track)
         detections = FrameResult(result.camera, result.index, result.time, tuple(people)).detections()
         style = self._style(scene.shape[0])
-        if self._blur != "none" and (people or result.others):
-            boxes = np.array([*(person.box for person in people), *result.others], dtype=np.float32)
-            scene = blur(scene, boxes, self._blur == "face")
-        if self._blur != "none" and result.missed:
+        if self._blur != "none":
+            scene = blur(scene, [*(person.box for person in people), *result.others], self._blur == "face")
             # Where in it their faces are is not known.
-            scene = blur(scene, np.array(result.missed, dtype=np.float32), faces_only=False)
+            scene = blur(scene, result.missed, faces_only=False)
         if self._with_trace:
             scene = self._trace_annotator(style).annotate(scene, detections)
         if not people:
@@ -205,14 +203,16 @@ class _Style:
         return width + 2 * self.padding, height + 2 * self.padding
 
 
-def blur(image: Image, boxes: np.ndarray, faces_only: bool) -> Image:
+def blur(image: Image, boxes: Sequence[Box] | np.ndarray, faces_only: bool) -> Image:
     """The picture with people, or the top of each where the face is, made unrecognisable. boxes: (N, 4)."""
     import supervision as sv
 
-    areas = boxes.copy()
+    if not len(boxes):
+        return image
+    areas = np.array(boxes, dtype=np.float32)
     if faces_only:
-        wide, tall = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-        areas[:, 3] = boxes[:, 1] + np.minimum(tall, np.maximum(HEAD * tall, HEAD_WIDTHS * wide))
+        wide, tall = areas[:, 2] - areas[:, 0], areas[:, 3] - areas[:, 1]
+        areas[:, 3] = areas[:, 1] + np.minimum(tall, np.maximum(HEAD * tall, HEAD_WIDTHS * wide))
         areas[:, :2] -= HEAD_MARGIN * wide[:, None]
         areas[:, 2] += HEAD_MARGIN * wide
     limits = np.array([image.shape[1], image.shape[0]] * 2, dtype=areas.dtype)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import http.client
 import logging
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import yaml
 
+from par_model.cache import sha256
 from pipeline.resources import cache_dir, config_file, locked
 from pipeline.types import SidewalkError
 
@@ -170,12 +170,6 @@ def pull(name: str, progress: Progress | None = None) -> Path:
         f"model {name!r} could not be fetched ({'; '.join(failures)}); "
         f"check the network, or put the file at {model.path}"
     )
-
-
-def sha256(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _from_url(url: str, target: Path, progress: Progress | None) -> None:

@@ -49,21 +49,19 @@ def evaluate(
     """Print tables per group and attribute; write scores.json, calibration, confusions and the worst mistakes."""
     from rich.console import Console
 
-    from par_model.datasets import TrackletSet, open_dataset, recognise
+    from par_model.datasets import open_dataset, recognise
+    from par_model.evaluation import check_threshold, predict
     from par_model.evaluation import evaluate as score
-    from par_model.evaluation import predict
     from par_model.evaluation_report import print_tables, write_report
     from par_model.recognizer import Recognizer
 
     console = Console()
     try:
-        if threshold is not None and protocol is Protocol.argmax:
-            raise ValueError("--threshold is of the protocols pooled and instance; argmax takes the likeliest answer")
+        check_threshold(protocol.value, threshold)
         recognizer = Recognizer.load(checkpoint, device, threads=threads)
         schema = recognizer.schema
         found = open_dataset(data, schema, labels=labels, tracks=tracks, root=root, split=split, strict=strict)
-        if limit is not None:
-            found = TrackletSet(found.schema, found.tracklets[:limit], found.problems)
+        found = found.first(limit)
         if priors is None:
             priors = recognise(data[0]) != "shards"
         with console.status("reading tracklets") as status:

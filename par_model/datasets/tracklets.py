@@ -120,6 +120,10 @@ class TrackletSet:
             return np.zeros((0, len(self.schema.words)), dtype=np.int8)
         return np.stack([tracklet.labels for tracklet in self.tracklets])
 
+    def first(self, limit: int | None) -> TrackletSet:
+        """At most so many of the tracklets; None is all."""
+        return TrackletSet(self.schema, self.tracklets[:limit], self.problems)
+
     def split(self, name: str) -> TrackletSet:
         """The tracklets of one split ('train', 'test', ...)."""
         chosen = [tracklet for tracklet in self.tracklets if tracklet.split == name]

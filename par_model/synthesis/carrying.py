@@ -11,12 +11,10 @@ from par_model.synthesis.people import (
     HAND_BAG,
     HANDLES,
     HELD,
-    HOOD,
     METAL,
     SHOULDER_BAG,
     SHOULDER_STRAP,
     STRAPS,
-    TOP,
     TYRE,
     Fitting,
 )
@@ -31,7 +29,7 @@ def carry(fitting: Fitting, bank: BodyBank, riding: bool) -> tuple[tuple[str, st
     the elbow.
     """
     rng, traits, body = fitting.rng, fitting.traits, fitting.body
-    clothes = [layer for layer in fitting.layers if layer.material in (TOP, HOOD)]
+    clothes = fitting.clothes
     if traits.backpack:
         _bag_cloth(fitting, BACKPACK, STRAPS, COMMON)
         fitting.layers += accessories.backpack(rng, body, bank, (BACKPACK, STRAPS), clothes)

@@ -19,7 +19,7 @@ from par_model.synthesis.mesh import BONES, RIGID, Layer
 from par_model.synthesis.motion import Style, pose_at
 from par_model.synthesis.person import PersonMesh
 from par_model.synthesis.render import MAX_MATERIALS, Look
-from par_model.synthesis.sampling import Traits
+from par_model.synthesis.sampling import Traits, folded
 
 # Material numbers, the same for every person. Parts have their places in PART_NAMES less one, the surroundings.
 (SKIN, TOP, BOTTOM, SHOES, HAIR, HAT, BRIM, SCARF, BACKPACK, STRAPS, SHOULDER_BAG, SHOULDER_STRAP, HAND_BAG, HANDLES,
@@ -62,6 +62,11 @@ class Fitting:
     bulk: float = 0.0
     waist: float | None = None
     notes: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def clothes(self) -> list[Layer]:
+        """What lies on the torso, for straps and hair to lie on."""
+        return [layer for layer in self.layers if layer.material in (TOP, HOOD)]
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,7 @@ def static_attributes(
     """
     traits = person.traits
     skirt = traits.bottom in ("skirt", "dress")
-    aside = np.abs((angles + 180) % 360 - 180) > FRONTAL
+    aside = folded(angles) > FRONTAL
     hangs = shown["hair"] and (not person.tied or aside.sum() >= frames)
     hair_label = person.hair_label if hangs or not person.hair_label else None
     dressed = shown["legs"] and shown["bottom"]

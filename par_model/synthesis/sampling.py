@@ -182,13 +182,19 @@ def sample_motions(rng: np.random.Generator, traits: Traits) -> tuple[str, ...]:
     return (str(rng.choice(gaits, p=[runs, 0.81 - runs - rides, rides, 0.19])),)
 
 
+def folded(angles: np.ndarray) -> np.ndarray:
+    """(T,) degrees between facing and camera, whichever side: 0 is from the front, 180 from behind."""
+    away: np.ndarray = np.abs((np.asarray(angles) + 180) % 360 - 180)
+    return away
+
+
 def pose_word(angles: np.ndarray) -> str | None:
     """MARS's word for (T,) degrees between facing and camera; None between a steady and a varying pose."""
-    folded = np.abs((np.asarray(angles) + 180) % 360 - 180)
+    turned_away = folded(angles)
     unwrapped = np.unwrap(np.radians(angles))
     turned = float(np.degrees(unwrapped.max() - unwrapped.min()))
     if turned > 75:
         return POSE_VARIES
     if turned > 45:
         return None
-    return POSES[int(np.clip(np.round(folded.mean() / 45), 0, 4))]
+    return POSES[int(np.clip(np.round(turned_away.mean() / 45), 0, 4))]

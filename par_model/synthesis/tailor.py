@@ -274,8 +274,7 @@ class Tailor:
         layer = self.barber.dress(cut, body, HAIR)
         if layer is not None:
             fitting.layers.append(layer)
-        clothes = [layer for layer in fitting.layers if layer.material in (TOP, HOOD)]
-        fitting.layers += hair.locks(rng, cut, body, self.bank, clothes, HAIR)
+        fitting.layers += hair.locks(rng, cut, body, self.bank, fitting.clothes, HAIR)
         if cut.bun:
             fitting.layers.append(hair.bun(rng, body, self.bank, HAIR))
         if traits.headphones:

@@ -43,7 +43,7 @@ def read_splits(data: Data, schema: Schema) -> Splits:
         train, validation = hold_out(train, data.held_out)
     else:
         validation = _read(data, schema, data.validation, data.validation_split)
-    train, validation = _first(train, data.limit), _first(validation, data.validation_limit)
+    train, validation = train.first(data.limit), validation.first(data.validation_limit)
     both = _pictures(train) & _pictures(validation)
     if both:
         path, _ = min(both, key=str)
@@ -59,10 +59,6 @@ def judged(train: TrackletSet, validation: TrackletSet) -> Splits:
         if (part.labels == UNKNOWN).all():
             raise DatasetError(f"of the {name} set no label is known, or no picture can be read")
     return Splits(train, validation, positive_ratio(train.labels))
-
-
-def _first(found: TrackletSet, limit: int | None) -> TrackletSet:
-    return found if limit is None else TrackletSet(found.schema, found.tracklets[:limit], found.problems)
 
 
 def hold_out(found: TrackletSet, share: float) -> tuple[TrackletSet, TrackletSet]:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from par_model.cache import sha256
 from pipeline.detectors.base import person_classes
 from pipeline.resources import cache_dir, locked
 from pipeline.types import Image, SidewalkError, user_errors
-from pipeline.zoo import sha256
 
 if TYPE_CHECKING:
     import supervision as sv

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from pipeline.types import Frame, FrameResult, TrackSummary
 
 
-class Sink(Protocol):
+class TakesTracks(Protocol):
+    """What is told of people once they have left."""
+
+    def end_track(self, summary: TrackSummary) -> None: ...
+
+
+class Sink(TakesTracks, Protocol):
     """Takes the results of one camera, in order, and writes them somewhere.
 
     A file sink writes to a temporary name and takes its final name on `close`, so that nothing half-written
@@ -16,6 +23,12 @@ class Sink(Protocol):
 
     def write(self, frame: Frame, result: FrameResult) -> None: ...
 
-    def end_track(self, summary: TrackSummary) -> None: ...
-
     def close(self, completed: bool = True) -> None: ...
+
+
+def hand_out(summaries: Sequence[TrackSummary], sinks: Iterable[TakesTracks]) -> int:
+    """Give tracks that ended to the sinks; how many they were."""
+    for summary in summaries:
+        for sink in sinks:
+            sink.end_track(summary)
+    return len(summaries)

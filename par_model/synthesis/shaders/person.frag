@@ -85,13 +85,11 @@ vec3 painted(int m, vec3 p, vec2 grain, out float sheen) {
 }
 
 vec3 skinned(vec3 p, vec2 grain) {
-    vec3 tone = first[0].rgb;
+    // Hair, brows and hats keep light off a face.
+    float hollow = fract(seed * 5.3) * smoothstep(1.56, 1.60, p.z) * (1.0 - smoothstep(-0.09, 0.0, p.y));
+    vec3 tone = first[0].rgb * (1.0 - 0.5 * hollow * hollow);
     vec3 c = tone * (0.94 + 0.12 * grain.x);
     if (p.z > 1.56) {
-        // Hair, brows and hats keep light off a face.
-        float hollow = fract(seed * 5.3) * smoothstep(1.56, 1.60, p.z) * (1.0 - smoothstep(-0.09, 0.0, p.y));
-        tone *= 1.0 - 0.5 * hollow * hollow;
-        c = tone * (0.94 + 0.12 * grain.x);
         float face = step(p.y, -0.09);
         float ax = abs(p.x);
         c = mix(c, tone * vec3(0.25, 0.2, 0.2), face * (1.0 - smoothstep(0.008, 0.022, length(vec2((ax - 0.032) * 0.7, p.z - 1.693)))));
