@@ -208,7 +208,7 @@ def camera_factory(
     from pipeline.attributes import AttributeState
     from trackers import create_tracker
     from trackers.identities import Identities
-    from trackers.reattach import FEATURES_LEAST, Gallery
+    from trackers.reattach import FEATURES_LEAST, PATIENCE, Gallery
 
     # A reading's appearance is a mean over its crops already; colours of single crops need more of them.
     looks, least = (5, None) if recognizer is None else (1, FEATURES_LEAST)
@@ -232,7 +232,7 @@ def camera_factory(
             config.recognition,
             window,
             identities=identities if config.reattach.enabled else None,
-            memory=config.reattach.seconds,
+            memory=config.reattach.seconds + PATIENCE,
             areas=IgnoredAreas(cameras[info.camera].ignore) if cameras else NOTHING_IGNORED,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,6 +61,17 @@ class Presence:
             self.velocity = vx, vy
         self.last_time, self.box, self.gone = time, box, False
         self.frames += 1
+
+    def joined(self, other: Presence) -> Presence:
+        """Both of one person as one, where the later of them is."""
+        return replace(
+            max(self, other, key=lambda one: one.last_time),
+            first_time=min(self.first_time, other.first_time),
+            frames=self.frames + other.frames,
+            readings=self.readings + other.readings,
+            last_reading=max(self.last_reading, other.last_reading),
+            also=other.also + self.also,
+        )
 
     def whereabouts(self, time: float) -> Box:
         """What holds the place where they were last, the one where they then should be, and all between."""
@@ -136,19 +147,19 @@ class CameraPipeline:
 
     def _recognise_returning(self, time: float, people: sv.Detections) -> None:
         """Give `people` the ids to show, and those who came back what was known of them."""
-        identities = self._identities
+        identities, ended, merged = self._identities, self.tracker.ended, self.tracker.merged
+        shown: Callable[[int], int] = identities.display if identities else int
+        for track, other in merged.items():
+            self._join(shown(track), shown(other))
+        self._let_go(shown(track) for track in ended)
         if identities is None:
-            self._let_go(self.tracker.ended)
             return
-        self._let_go(identities.display(track) for track in self.tracker.ended)
         tracks = np.array(_ids(people), dtype=int)
-        shown = {identities.display(track): track for track in tracks.tolist()}
-        looks = {shown[person]: look for person, look in self._looks.items() if person in shown}
-        self._looks.clear()
+        looks, self._looks = self._looks, {}
         beliefs = None
         if self.beliefs is not None:
-            beliefs = {track: self.beliefs.distribution(identities.display(track)) for track in looks}
-        found = identities.update(time, tracks, people.xyxy, self.tracker.ended, looks, beliefs)
+            beliefs = {person: self.beliefs.distribution(person) for person in looks}
+        found = identities.update(time, tracks, people.xyxy, ended, looks, beliefs, merged)
         for track, display in found.items():
             self._join(track, display)
         if len(tracks):
@@ -171,15 +182,10 @@ class CameraPipeline:
 
     def _join(self, track: int, display: int) -> None:
         """`track` turned out to be `display`, whom we knew: one person, one record."""
-        newer, older = self._presences.pop(track, None), self._presences.get(display)
-        if newer is not None:
-            newer.also = (track, *newer.also)
-            if older is not None:
-                newer.also = older.also + newer.also
-                newer.first_time = older.first_time
-                newer.frames += older.frames
-                newer.readings += older.readings
-            self._presences[display] = newer
+        presence, known = self._presences.pop(track, None), self._presences.get(display)
+        if presence is not None:
+            presence.also = (track, *presence.also)
+            self._presences[display] = presence if known is None else presence.joined(known)
         self.buffer.join(track, display)
         if self.beliefs is not None:
             self.beliefs.merge(track, display)

@@ -31,6 +31,9 @@ class Tracker(Protocol):
     ended: list[int]
     """Ids that the last `update` ended; they never come back."""
 
+    merged: dict[int, int]
+    """Those of `ended` whose people go on under an id that is in sight, and that id."""
+
     def update(self, detections: sv.Detections, timestamp: float, frame: np.ndarray | None = None) -> sv.Detections:
         """Advance to `timestamp` (seconds) and return the confirmed, visible people.
 

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from trackers.appearance import MeanAppearance
-from trackers.reattach import Belief, DisplayIds, Gallery, feet
+from trackers.reattach import PATIENCE, Belief, DisplayIds, Gallery, feet
 
 TOGETHER_EVERY = 1.0
 """Seconds between two lessons on how alike the strangers in one picture look."""
@@ -40,7 +40,7 @@ class Identities:
     looks: appearances that must have been seen of both sides; 1 where each is already a mean of several crops.
     """
 
-    def __init__(self, gallery: Gallery | None, wait: float = 1.0, patience: float = 4.0, looks: int = 5) -> None:
+    def __init__(self, gallery: Gallery | None, wait: float = 1.0, patience: float = PATIENCE, looks: int = 5) -> None:
         self.gallery = gallery
         self.wait, self.patience, self.looks = wait, patience, looks
         self._known: dict[int, Known] = {}
@@ -59,24 +59,28 @@ class Identities:
         ended: Iterable[int],
         looks: Mapping[int, np.ndarray],
         beliefs: Mapping[int, Belief] | None = None,
+        merged: Mapping[int, int] | None = None,
     ) -> dict[int, int]:
         """Take in one frame: the tracks (M,) with their boxes (M, 4), and the tracks that `ended`.
 
-        looks: new appearances (unit vectors) by track; beliefs: static attributes by track, as they are now.
+        looks: new appearances (unit vectors) of people seen before, in the frame or not, by display id; beliefs: their
+        static attributes, as they are now. merged: those of `ended` whose people go on under another track.
         Returns the display id of each track that was found to continue somebody just now, so that evidence
         gathered under that id can move over.
         """
         if self.gallery is None:
             return {}
+        for track, known in self._known.items():
+            person = self._ids.of(track)
+            if person in looks:
+                known.looks.add(looks[person])
+            if beliefs and person in beliefs:
+                known.belief = beliefs[person]
         for track in ended:
-            self._end(track)
+            self._end(track, missing=not merged or track not in merged)
         for track, box in zip(tracks.tolist(), np.asarray(boxes, dtype=float)):
             known = self._known.setdefault(track, Known((time, box), (time, box)))
             _move(known, time, box)
-            if track in looks:
-                known.looks.add(looks[track])
-            if beliefs and track in beliefs:
-                known.belief = beliefs[track]
         self._learn(time, tracks.tolist())
         found = {}
         for track in tracks.tolist():
@@ -106,10 +110,10 @@ class Identities:
         crowd = np.stack(seen) if seen else None
         return self.gallery.match(known.first[0], time, known.first[1], look, known.belief, crowd)
 
-    def _end(self, track: int) -> None:
+    def _end(self, track: int, missing: bool) -> None:
         known, display = self._known.pop(track, None), self._ids.of(track)
         self._ids.forget(track)
-        if self.gallery is None or known is None:
+        if self.gallery is None or known is None or not missing:
             return
         moment, box = known.last
         if known.looks.looks >= self.looks and moment - known.first[0] >= self.wait:

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 FIELDS: list[tuple[Any, ...]] = [
     ("id", np.int64),
+    ("born", np.float64),
     ("seen", np.float64),
     ("hits", np.int64),
 ]
-"""One row a track. id: 0 until the track is confirmed; seen: when last, in seconds on the tracker's own clock;
-hits: detections so far."""
+"""One row a track. id: 0 until the track is confirmed; born, seen: when first and last, in seconds on the tracker's own
+clock; hits: detections so far."""
 
 NOBODY = -1
 
@@ -50,6 +51,7 @@ class ArrayTracker:
         self.boxes = boxes
         self.duplicate = duplicate
         self.ended: list[int] = []
+        self.merged: dict[int, int] = {}
         self._dtype = np.dtype(self.fields)
         self._tracks = np.zeros(0, self._dtype)
         self._states = np.zeros((5, 4, 0))
@@ -60,13 +62,13 @@ class ArrayTracker:
 
     def reset(self) -> None:
         """Forget every track; ids go on from where they were."""
-        self.ended = []
+        self.ended, self.merged = [], {}
         self._keep(np.zeros(len(self._tracks), dtype=bool))
         self._timestamp = None
 
     def update(self, detections: sv.Detections, timestamp: float, frame: np.ndarray | None = None) -> sv.Detections:
         """Advance to `timestamp` and return the confirmed, visible people; see `Tracker.update`."""
-        self.ended = []
+        self.ended, self.merged = [], {}
         dt = self._advance(timestamp)
         rows, boxes, scores = usable(detections)
         owner = self._step(boxes, scores, dt, frame)
@@ -89,9 +91,11 @@ class ArrayTracker:
         """Which tracks (T,) go on.
 
         Those end that are out of sight for longer than `lost_seconds`, unconfirmed ones missed once, and of two tracks
-        of one person the one with fewer detections, whose place in `owner` (N,) the other takes.
+        of one person the one with fewer detections, whose place in `owner` (N,) the other takes. Tracks that were in
+        sight together may be two boxes of one person or two people of whom one hides the other: the lost one ends
+        where it has fewer detections, but never takes the place of the other.
         """
-        seen, hits = self._tracks["seen"], self._tracks["hits"]
+        ids, born, seen, hits = (self._tracks[field] for field in ("id", "born", "seen", "hits"))
         in_sight = seen == self._clock
         lost = ~in_sight & (self._tracks["id"] > 0) & (seen >= self._clock - self.lost_seconds)
         kept: np.ndarray = in_sight | lost
@@ -99,15 +103,23 @@ class ArrayTracker:
             for old, new in self._duplicates(lost.nonzero()[0], in_sight.nonzero()[0]):
                 if seen[old] == self._clock or not (kept[old] and kept[new]):  # taken over, or ended, just now
                     continue
-                if hits[old] > hits[new]:
-                    identity = self._tracks["id"][old], hits[old] + hits[new]
+                in_turn = born[new] > seen[old]
+                if hits[old] <= hits[new]:
+                    kept[old] = False
+                    self._note(ids[old], ids[new], in_turn)
+                elif in_turn:
+                    self._note(ids[new], ids[old], in_turn)
+                    identity = ids[old], born[old], hits[old] + hits[new]
                     self._tracks[old], self._states[:, :, old] = self._tracks[new], self._states[:, :, new]
-                    self._tracks["id"][old], self._tracks["hits"][old] = identity
+                    ids[old], born[old], hits[old] = identity
                     owner[owner == new] = old
                     kept[new] = False
-                else:
-                    kept[old] = False
         return kept
+
+    def _note(self, gone: int, kept: int, in_turn: bool) -> None:
+        """Tell that the person shown as `gone` goes on as `kept`, where that is sure."""
+        if in_turn and gone > 0 and kept > 0:
+            self.merged[int(gone)] = int(kept)
 
     def _duplicates(self, lost: np.ndarray, in_sight: np.ndarray) -> Iterator[tuple[int, int]]:
         """Pairs of rows, of those lost and those in sight, that are two tracks of one person."""
@@ -162,7 +174,7 @@ class ArrayTracker:
         rows = np.arange(first, first + count)
         if count:
             new = np.zeros(count, self._dtype)
-            new["seen"] = self._clock
+            new["born"] = new["seen"] = self._clock
             new["hits"] = 1
             self._tracks = np.concatenate([self._tracks, new])
             self._states = np.concatenate([self._states, motion.start(measured, self.noise)], axis=2)

@@ -20,6 +20,9 @@ EVERYBODY = 2.0
 TALLER = 1.5
 """Most that a person's height in pixels changes between leaving and coming back."""
 
+PATIENCE = 4.0
+"""Seconds after which a new track is taken for somebody new for good."""
+
 STRANGERS = 512
 """Pairs of people seen together whose likeness is remembered: how alike different people look here."""
 
@@ -45,7 +48,8 @@ class Missing:
 class Gallery:
     """People of one camera who went missing, and the question whether a new track is one of them.
 
-    seconds: how long somebody is remembered; size: how many are at most, the longest gone forgotten first.
+    seconds: how long somebody may be out of sight; size: how many are remembered at most, the longest gone forgotten
+    first.
     likeness: cosine that two appearances must reach until strangers have been seen together; from then on it is what
     those hardly reach, but never below `least` (`likeness` where it is None).
     ratio: the candidate's distance in appearance (1 - cosine) over that of anybody else known, at most.
@@ -148,7 +152,8 @@ class Gallery:
         return found.display
 
     def _forget(self, now: float) -> None:
-        gone = [one.display for one in self._missing.values() if now - one.time > self.seconds]
+        """Drop whom no track can continue any more: those that appeared in time have been asked about."""
+        gone = [one.display for one in self._missing.values() if now - one.time > self.seconds + PATIENCE]
         for display in gone:
             del self._missing[display]
 

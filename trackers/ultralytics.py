@@ -54,6 +54,7 @@ class UltralyticsTracker:
         self._open: set[int] = set()
         self.lost_seconds = settings["track_buffer"] / rate
         self.ended: list[int] = []
+        self.merged: dict[int, int] = {}  # it has no such thing
 
     def update(self, detections: sv.Detections, timestamp: float, frame: np.ndarray | None = None) -> sv.Detections:
         """See `Tracker.update`; the timestamp is not used."""

@@ -182,6 +182,40 @@ def test_a_reading_under_way_is_waited_for() -> None:
     assert track.readings == 1
 
 
+@pytest.mark.parametrize("reattach", [True, False])
+def test_two_tracks_that_turn_out_to_be_one_person_are_one_record(reattach: bool) -> None:
+    schema = load_schema("mars")
+    pipeline = CameraPipeline(
+        "gate",
+        create_tracker("sidewalk", lost_seconds=5.0),
+        TrackletBuffer(min_quality=0.0),
+        AttributeState(schema),
+        RecognitionConfig(),
+        identities=(lambda: Identities(Gallery(), looks=1)) if reattach else None,
+    )
+    read = 0
+    for step in range(100):
+        # They stand, and are found under a new number as they walk back to their place.
+        aside = 0.0 if step < 40 else max(220.0 - 6 * (step - 40), 0.0)
+        box = np.array([[200 + aside, 100, 260 + aside, 250]], np.float32)
+        found = sv.Detections(xyxy=box, confidence=np.full(len(box), 0.9, np.float32))
+        frame = Frame("gate", step, step / RATE, np.zeros((480, 640, 3), np.uint8))
+        pipeline.observe(frame, found)
+        requests = pipeline.due(frame.time)
+        pipeline.claim(requests)
+        for request in requests:
+            probabilities = np.full(len(schema.words), 0.1, np.float32)
+            looks = np.ones(4, np.float32) / 2
+            pipeline.apply(Reading("gate", request.track, request.time, probabilities, 0.9, 1.0, looks))
+            read += 1
+    [person] = pipeline.finish()
+    assert (person.track, person.also) == (1, (2,))
+    assert person.readings == read
+    assert person.frames == 99  # all but the first sight of a new track
+    assert pipeline.beliefs is not None
+    assert not pipeline.beliefs._beliefs
+
+
 def test_boxes_end_where_the_picture_does() -> None:
     pipeline = camera()
     for left in (-30.0, 270.0):

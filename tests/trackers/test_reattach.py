@@ -153,7 +153,7 @@ def walk(identities: Identities, hidden: float, person_after: int = 1) -> tuple[
     return joined, shown
 
 
-@pytest.mark.parametrize("hidden", [3.0, 5.0, 8.0])
+@pytest.mark.parametrize("hidden", [3.0, 5.0, 8.0, 9.8])
 def test_a_person_who_hides_keeps_the_id_on_display(hidden: float) -> None:
     joined, shown = walk(Identities(Gallery()), hidden)
     assert joined == {2: 1}
@@ -164,6 +164,27 @@ def test_another_person_does_not_take_the_id_over() -> None:
     joined, shown = walk(Identities(Gallery()), 4.0, person_after=5)
     assert joined == {}
     assert shown[-1] == 2
+
+
+def test_what_somebody_looked_like_arrives_after_they_left_the_picture() -> None:
+    identities = Identities(Gallery(), looks=1)
+    for step in range(15):
+        identities.update(step / 10, np.array([1]), HERE[None], [], {})
+    nobody = np.array([], dtype=int)
+    identities.update(2.0, nobody, np.zeros((0, 4)), [], {1: look(1)})
+    identities.update(3.4, nobody, np.zeros((0, 4)), [1], {})
+    assert identities.gallery is not None
+    assert len(identities.gallery) == 1
+
+
+def test_whoever_goes_on_under_another_track_is_not_missing() -> None:
+    identities = Identities(Gallery(), looks=1)
+    for step in range(15):
+        identities.update(step / 10, np.array([1, 2]), np.stack([HERE, HERE]), [], {1: look(1), 2: look(1)})
+    identities.update(1.5, np.array([1]), HERE[None], [2], {}, merged={2: 1})
+    assert identities.gallery is not None
+    assert not len(identities.gallery)
+    assert set(identities._known) == {1}
 
 
 def test_without_a_gallery_every_track_shows_its_own_id() -> None:

@@ -314,3 +314,33 @@ def test_whoever_was_lost_takes_the_place_of_one_person_only(name: str) -> None:
         assert len(ids) == len(set(ids))
         assert set(ids).isdisjoint(tracker.ended)
     assert ends  # so it came to it
+
+
+@pytest.mark.parametrize("name", ["sidewalk", "bytetrack", "botsort"])
+def test_whoever_walks_past_somebody_hidden_keeps_their_own_number(name: str) -> None:
+    tracker = create_tracker(name)
+    shown: dict[str, set[int]] = {"stands": set(), "passes": set()}
+    for frame in range(150):
+        x = 60.0 + 4 * (frame - 60)
+        passing, stands = [[x, 104, x + 80, 344]], [[300, 100, 380, 340]]
+        hidden = abs(x - 300) < 35
+        found = tracker.update(people((passing if frame >= 60 else []) + ([] if hidden else stands)), frame / 25)
+        for box, track in zip(found.xyxy, found.tracker_id.tolist()):
+            shown["stands" if abs(box[0] - 300) < 8 and not hidden else "passes"].add(track)
+        assert not tracker.merged
+    assert shown == {"stands": {1}, "passes": {2}}
+
+
+@pytest.mark.parametrize("name", ["sidewalk", "bytetrack", "botsort"])
+def test_whose_track_goes_on_under_an_older_number_is_told(name: str) -> None:
+    tracker = create_tracker(name, lost_seconds=5.0)
+    whole, merged = [[200.0, 100, 280, 340]], {}
+    for frame in range(75):
+        tracker.update(people(whole), frame / 25)
+    for frame in range(75, 220):
+        head = [[200.0, 100, 280, 195]]
+        found = tracker.update(people([] if frame < 80 else head if frame < 120 else whole), frame / 25)
+        assert tracker.merged.keys() <= set(tracker.ended)
+        assert set(tracker.merged.values()) <= set(found.tracker_id.tolist())
+        merged |= tracker.merged
+    assert merged == {2: 1}
