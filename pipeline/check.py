@@ -42,6 +42,7 @@ def check_cameras(config: Config, console: Console | None = None) -> bool:
     """Probe all cameras at once, print a table, and say whether every one sends pictures."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     if not config.cameras:
         raise SidewalkError("the configuration names no cameras; add `cameras:` with a url each")
@@ -63,14 +64,14 @@ def check_cameras(config: Config, console: Console | None = None) -> bool:
             f"{probe.rate:.1f} fps" if probe.ok else "",
             f"{probe.first_frame:.2f} s" if probe.first_frame is not None else "",
             "ok" if probe.ok else health.reason or str(health.state),
-            probe.url,
+            Text(probe.url),
         )
     console = console or Console()
     console.print(table)
     for probe in probes:
         if not probe.ok:
             trouble = probe.health.message or "no picture in time"
-            console.print(f"{probe.camera}: {trouble}", style="yellow", highlight=False, soft_wrap=True)
+            console.print(f"{probe.camera}: {trouble}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     return all(probe.ok for probe in probes)
 
 

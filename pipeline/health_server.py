@@ -22,7 +22,8 @@ class HealthServer:
     """Answers on 127.0.0.1 in a thread of its own. Raises SidewalkError where the port is taken.
 
     /healthz: 200 while the engine runs, with every camera's state and reason, 503 once it is stuck; a camera
-    that is away makes it "degraded", not dead: restarting the program would not bring it back.
+    that is away makes it "degraded", not dead, as does recognition or an output that fails: restarting the program
+    would not bring it back.
     /readyz: 200 once at least one camera is live.
     """
 
@@ -82,7 +83,7 @@ def health_report(telemetry: Telemetry, healths: Mapping[str, Health]) -> dict[s
     failing = [f"{camera}/{sink}" for (camera, sink), counts in list(telemetry.sinks.items()) if fails(counts)]
     stuck = time.monotonic() - telemetry.last_tick > STUCK_SECONDS
     return {
-        "status": "stuck" if stuck else "degraded" if away or failing else "ok",
+        "status": "stuck" if stuck else "degraded" if away or failing or telemetry.recognition_fails else "ok",
         "seconds": round(time.monotonic() - telemetry.started, 1),
         "load_level": telemetry.load_level,
         "resident_mb": round(resident_bytes() / 1e6, 1),
@@ -96,6 +97,7 @@ def health_report(telemetry: Telemetry, healths: Mapping[str, Health]) -> dict[s
             }
             for name, camera in healths.items()
         },
+        "recognition": "failing" if telemetry.recognition_fails else "ok",
         "failing_sinks": failing,
         "sinks": {f"{camera}/{sink}": dict(counts) for (camera, sink), counts in list(telemetry.sinks.items())},
     }

@@ -184,7 +184,8 @@ def _camera_report(lane: Lane, url: str, interrupted: bool, times: StageTimes) -
     info = SourceInfo(health.camera, url, health.width, health.height, live=True, rate=health.rate, codec=health.codec)
     warnings = []
     if not health.received:
-        warnings.append(f"never sent a picture: {lane.last_trouble or 'it did not answer before the run ended'}")
+        trouble = health.message or lane.last_trouble or "it did not answer before the run ended"
+        warnings.append(f"never sent a picture: {trouble}")
     return CameraReport(
         info,
         frames_read=health.received,

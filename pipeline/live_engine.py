@@ -246,7 +246,10 @@ class LiveEngine:
     def _dispatch(self) -> None:
         """Give the recogniser its next round: the most valuable tracklets of all cameras that fit the budget."""
         worker = self._worker
-        if worker is None or not worker.idle:
+        if worker is None:
+            return
+        self._telemetry.recognition_fails = worker.failing
+        if not worker.idle:
             return
         due = [request for lane in self.lanes for request in lane.pipeline.due(lane.last_time)]
         chosen = affordable(due, worker.affordable)

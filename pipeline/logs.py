@@ -53,17 +53,27 @@ class ConsoleHandler(logging.Handler):
             self._console.print(f"{moment} {who}{text}", style=style, markup=False, highlight=False, soft_wrap=True)
 
 
+class FileHandler(logging.handlers.RotatingFileHandler):
+    """A log that takes up little room and stays silent where the disk takes nothing."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", delay=True)
+        self.setFormatter(JsonFormatter())
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing: the terminal tells of the disk, and the next line is tried again."""
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def live_logging(path: Path, console: Console) -> Iterator[None]:
     """While open, what `sidewalk` loggers say goes to the file `path` as JSON lines, and to the console."""
     logger = logging.getLogger("sidewalk")
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = logging.handlers.RotatingFileHandler(
-        path, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", delay=True
-    )
-    file.setFormatter(JsonFormatter())
-    terminal = ConsoleHandler(console)
-    handlers: list[logging.Handler] = [file, terminal]
+    handlers: list[logging.Handler] = [FileHandler(path), ConsoleHandler(console)]
     propagate, logger.propagate = logger.propagate, False
     level = logger.level
     if logger.getEffectiveLevel() > logging.INFO:

@@ -8,12 +8,17 @@ from urllib.parse import urlsplit
 
 from pipeline.config import CameraConfig
 from pipeline.sources.url import redact_address
+from pipeline.types import SidewalkError
 
 
 def camera_names(cameras: Iterable[CameraConfig]) -> list[str]:
-    """A name for each camera, its own or one made of its address, fit for a folder and given once."""
-    taken: set[str] = set()
-    return [unique_name(camera.name or source_name(camera.url), taken) for camera in cameras]
+    """A name for each camera, its own or one made of its address, fit for a folder and given once.
+
+    Cameras that are named come first: they keep their names. Raises SidewalkError for an address that is none.
+    """
+    listed, taken = list(cameras), set[str]()
+    given = [unique_name(one.name, taken) if one.name else None for one in listed]
+    return [name or unique_name(source_name(one.url), taken) for name, one in zip(given, listed)]
 
 
 def source_name(url: str) -> str:
@@ -22,7 +27,10 @@ def source_name(url: str) -> str:
         # A password may hold, unescaped, the signs that divide an address, and some recorders want it in the path;
         # none of it may become a name.
         scheme, _, rest = redact_address(url).partition("://")
-        parts = urlsplit(f"{scheme}://{rest.rpartition('@')[2]}")
+        try:
+            parts = urlsplit(f"{scheme}://{rest.rpartition('@')[2]}")
+        except ValueError as error:
+            raise SidewalkError(f"{redact_address(url)}: not an address ({error}); check its host") from error
         host, *others = [parts.hostname or "", *parts.path.split("/")]
         plain = [part for part in others if part and not set(part) & set("=*")]
         return "-".join(["camera" if not host or set(host) & set("=*") else host, *plain])

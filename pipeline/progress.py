@@ -20,7 +20,7 @@ class RunProgress:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -54,14 +54,17 @@ class RunProgress:
         """One line per camera, and its warnings; the summary goes to a terminal, warnings always."""
         for camera in report.cameras:
             for warning in camera.warnings:
-                self._console.print(f"warning: {camera.info.camera}: {warning}", style="yellow", soft_wrap=True)
+                self._console.print(
+                    f"warning: {camera.info.camera}: {warning}", style="yellow", soft_wrap=True, markup=False
+                )
             if self._console.is_terminal:
                 self._console.print(
                     f"{camera.info.camera}: {camera.frames_processed} frames, {camera.tracks} people, "
-                    f"{camera.readings} readings"
+                    f"{camera.readings} readings",
+                    markup=False,
                 )
         if self._console.is_terminal:
-            self._console.print(f"results in {out}")
+            self._console.print(f"results in {out}", markup=False)
 
     def __enter__(self) -> RunProgress:
         return self

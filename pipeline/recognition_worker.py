@@ -13,6 +13,8 @@ from pipeline.recognition import Reading, Request, SequenceModel, read
 log = logging.getLogger("sidewalk.recognition")
 
 FAILURE_PAUSE = 5.0
+HUNG_SECONDS = 60.0
+"""A round that takes longer has hung: even the largest is a matter of seconds."""
 SMOOTHING = 0.3
 
 
@@ -20,7 +22,7 @@ class RecognitionWorker:
     """Reads requests in rounds; the readings are collected when they are there.
 
     budget: seconds a round may take; on_ready: called from the thread when readings can be collected;
-    measure: told the seconds of every round. failures: rounds that raised; the next one is tried after a pause.
+    measure: told the seconds of every round. failures: rounds in a row that raised; the next is tried after a pause.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class RecognitionWorker:
         self._on_ready = on_ready
         self._measure = measure
         self._cost: float | None = None
-        self._free_at = 0.0
+        self._free_at = self._submitted = 0.0
         self._busy = threading.Event()
         self._rounds: queue.Queue[Sequence[Request] | None] = queue.Queue(maxsize=1)
         self._readings: queue.SimpleQueue[list[Reading]] = queue.SimpleQueue()
@@ -51,12 +53,18 @@ class RecognitionWorker:
         return not self._busy.is_set() and time.monotonic() >= self._free_at
 
     @property
+    def failing(self) -> bool:
+        """Whether the last round raised, or the one under way never ends."""
+        return self.failures > 0 or (self._busy.is_set() and time.monotonic() - self._submitted > HUNG_SECONDS)
+
+    @property
     def affordable(self) -> int:
         """Tracklets that fit into the budget, by what the last rounds cost; at least one."""
         return max(1, int(self._budget / self._cost)) if self._cost else 1
 
     def submit(self, requests: Sequence[Request]) -> None:
         """Begin a round; only while `idle`."""
+        self._submitted = time.monotonic()
         self._busy.set()
         self._rounds.put(requests)
 
@@ -81,13 +89,18 @@ class RecognitionWorker:
             try:
                 readings = read(self._model, requests)
             except Exception as error:
-                self.failures += 1
                 self._free_at = time.monotonic() + FAILURE_PAUSE
-                log.exception(
-                    "a recognition round failed",
+                log.log(
+                    logging.DEBUG if self.failures else logging.ERROR,
+                    "a recognition round failed; no attributes are read until one works again",
+                    exc_info=True,
                     extra={"event": "recognition_failed", "reason": type(error).__name__},
                 )
+                self.failures += 1
             else:
+                if self.failures:
+                    log.info("recognition works again", extra={"event": "recognition_recovered"})
+                self.failures = 0
                 spent = time.monotonic() - began
                 self._measure(spent)
                 each = spent / len(requests)

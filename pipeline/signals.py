@@ -31,3 +31,9 @@ def ending_on_signals(stop: Callable[[], None]) -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave_ending_to_the_program() -> None:
+    """In a child process: ignore what a service manager or a terminal sends to all; the program ends its children."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

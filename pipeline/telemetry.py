@@ -163,6 +163,7 @@ class Telemetry:
         self.cameras: dict[str, CameraMeter] = {}
         self.stages = StageTimes()
         self.sinks: dict[tuple[str, str], Counter[str]] = {}
+        self.recognition_fails = False
         self.load_level = 0
         self.level_changes: Counter[int] = Counter()
         self.last_tick = time.monotonic()
@@ -185,7 +186,7 @@ class Telemetry:
 def total_drops(health: Health, meter: CameraMeter) -> dict[str, int]:
     """Frames of one camera that never became a result, by reason."""
     drops = Counter(health.dropped)
-    drops.update(meter.dropped)
+    drops.update(dict(meter.dropped))  # a copy: it may grow meanwhile
     return dict(drops)
 
 
@@ -250,6 +251,9 @@ def _metrics(telemetry: Telemetry, healths: Mapping[str, Health]) -> Iterator[Me
             sinks.add_metric([camera, sink, event], count)
         failing.add_metric([camera, sink], float(fails(counts)))
     yield from (stage, sinks, failing)
+    yield GaugeMetricFamily(
+        "sidewalk_recognition_failing", "Whether no attributes are read now", value=float(telemetry.recognition_fails)
+    )
     yield GaugeMetricFamily("sidewalk_load_level", "0 is none; see docs/live.md", value=telemetry.load_level)
     yield GaugeMetricFamily("sidewalk_resident_bytes", "Memory of the main process", value=resident_bytes())
 

@@ -65,7 +65,7 @@ class GuardedSink:
         self._closing = False
         self._completed = True
         self._sink: Sink | None = None
-        self._reported = ""
+        self._reported: tuple[type, int | None] | None = None
         self._thread = threading.Thread(target=self._run, name=f"sink {camera}/{name}", daemon=True)
         self._thread.start()
 
@@ -147,7 +147,7 @@ class GuardedSink:
             # Many a sink does nothing with frames, or with tracks: that it did not fail says nothing.
             if self._failures and type(item) is self._failed_at:
                 self._failures = 0
-                self._reported = ""
+                self._reported = None
                 self._counts["recoveries"] += 1
                 log.info(
                     f"{self.name} works again",
@@ -174,13 +174,14 @@ class GuardedSink:
         if not self._closing or isinstance(error, OUTAGE):
             self._retry_at = time.monotonic() + pause
         text = redact(f"{self.name} failed: {type(error).__name__}: {error}")
-        # The same failure over and over is news once.
+        # The same failure over and over is news once, whatever the file is called each time.
+        kind = type(error), getattr(error.__cause__ or error, "errno", None)
         log.log(
-            logging.DEBUG if text == self._reported else logging.WARNING,
+            logging.DEBUG if kind == self._reported else logging.WARNING,
             f"{text}; its frames are dropped until it works again, and ended tracks wait",
             extra={"camera": self.camera, "event": "sink_failed", "reason": self.name},
         )
-        self._reported = text
+        self._reported = kind
         self._close_sink(completed=False)
 
     def _close_sink(self, completed: bool) -> None:

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from pipeline.signals import leave_ending_to_the_program
 from pipeline.sinks.segments import H264Writer
 from pipeline.sources.failures import explain
 
@@ -56,6 +57,7 @@ def publish(source: BinaryIO) -> None:
 
 
 def main() -> None:
+    leave_ending_to_the_program()
     try:
         publish(sys.stdin.buffer)
     except Exception as error:  # FFmpeg's own texts repeat the address, with the password in it

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pipeline.sinks.encoding import CLOCK, encodable, prepare
 from pipeline.sinks.output import finish, partial
@@ -41,13 +41,13 @@ class SharedDrawing:
 class H264Writer:
     """Encodes pictures of one size into a container as they come, each at its own time.
 
-    target: a path or an address; container: FFmpeg's name of its format; rate: frames a second, for the
+    target: an open file or an address; container: FFmpeg's name of its format; rate: frames a second, for the
     encoder's rate control and key frame interval alone. Raises OSError or ValueError where it cannot be written.
     """
 
     def __init__(
         self,
-        target: str,
+        target: str | BinaryIO,
         container: str,
         width: int,
         height: int,
@@ -104,14 +104,17 @@ class SegmentSink:
         self._rate = rate
         # Without look-ahead nothing waits in the encoder: a crash costs the fragment under way and no more.
         self._encoder = {"crf": str(crf), "preset": preset, "tune": "zerolatency"}
+        self._file: BinaryIO | None = None
         self._writer: H264Writer | None = None
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         image = self._draw(frame, result)
         if self._writer is None:
             height, width = image.shape[:2]
+            # Opened here and not by FFmpeg, which never closes a file whose header it could not write.
+            self._file = self._partial.open("wb", buffering=0)
             self._writer = H264Writer(
-                str(self._partial),
+                self._file,
                 "mp4",
                 width,
                 height,
@@ -126,7 +129,12 @@ class SegmentSink:
 
     def close(self, completed: bool = True) -> None:
         writer, self._writer = self._writer, None
-        if writer is None:
-            return
-        writer.close()
-        finish(self._path, completed)
+        file, self._file = self._file, None
+        try:
+            if writer is not None:
+                writer.close()
+        finally:
+            if file is not None:
+                file.close()
+        if writer is not None:
+            finish(self._path, completed)

@@ -105,7 +105,9 @@ class _Encoder:
         self._base = CLOCK if self._live else first.time_base or CLOCK
         self._start = self._stamp(first)
         self._last = -1
-        self._container: OutputContainer = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+        self._container: OutputContainer = av.open(
+            str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}
+        )
         self._stream: VideoStream = self._container.add_stream(
             "libx264", rate=info.rate or Fraction(25), options=options
         )

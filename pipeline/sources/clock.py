@@ -8,7 +8,7 @@ EPOCH = system.time() - system.monotonic()
 """Where this process places the monotonic clock on the wall clock; reader processes are told to use the same."""
 
 JUMP_SECONDS = 2.0
-"""A time stamp that moves this much more or less than the wall clock has jumped."""
+"""A time stamp that moves this much further than the wall clock has jumped."""
 DRIFT = 2e-4
 """Seconds a second by which a camera's clock may lag; crystals are good to a twentieth of a thousandth."""
 NOTABLE = 0.5
@@ -34,8 +34,8 @@ class CaptureClock:
 
     A frame arrives at its capture time plus a delay that varies and is never negative, so the smallest
     difference between arrival and time stamp seen so far places the camera's clock on the wall clock; what a
-    later frame exceeds it by is that frame's extra delay on the way. The difference may creep up slowly, for
-    cameras whose clock is slow.
+    later frame exceeds it by is that frame's extra delay on the way, however long: what a connection held back comes
+    late and all at once. The difference may creep up slowly, for cameras whose clock is slow.
 
     not_before: time of the last frame before this clock took over.
     repairs: jumps of the camera's time stamps absorbed, and frames held because time would have run far backwards.
@@ -87,7 +87,7 @@ class CaptureClock:
             self._offset = difference
         else:
             elapsed = arrival - self._last_arrival
-            if pts < self._last_pts or abs(pts - self._last_pts - elapsed) > JUMP_SECONDS:
+            if pts < self._last_pts or pts - self._last_pts - elapsed > JUMP_SECONDS:
                 self.repairs += 1
                 self._offset = difference
             else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -68,11 +70,13 @@ def _open_file(path: Path) -> InputContainer:
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise SidewalkError(f"{path}: the file is empty (0 bytes); copy or record it again")
-        return av.open(str(path))
+        return av.open(str(path.absolute()))  # in a relative one, what precedes a colon would be a protocol
     except PermissionError as error:
         raise SidewalkError(f"{path}: may not be read; check its permissions") from error
     except (av.error.FFmpegError, OSError) as error:
-        if _lacks_index(path):
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            remedy = f"cannot be opened beside the others ({os.strerror(error.errno)}); give fewer recordings at once"
+        elif _lacks_index(path):
             remedy = "the recording was cut off before its index (moov) was written; record it again or repair it"
         else:
             remedy = "not a video file that FFmpeg can read; check that it is one and that it is whole"

@@ -17,6 +17,7 @@ from fractions import Fraction
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
+from pipeline.signals import leave_ending_to_the_program
 from pipeline.sources.adjusted import RateLimit
 from pipeline.sources.clock import CaptureClock, wall_clock
 from pipeline.sources.damage import DamageLog, KeyFrameGate, watch_decoder_log
@@ -188,8 +189,12 @@ class Reader:
             damage_before = self._damage.events
             asked = time.monotonic()
             packet = next(packets, None)
-            if packet is None or packet.size == 0:
+            if packet is None:
                 return
+            if packet.size == 0:
+                # The end: the decoder gives out what it held back.
+                yield packet, wall_clock(options.epoch), damage_before
+                continue
             waited = time.monotonic() - asked
             came = wall_clock(options.epoch)
             arrival = previous if held_back and previous is not None else came
@@ -239,6 +244,7 @@ def open_stream(options: ReaderOptions) -> av.container.InputContainer:
 
 def main() -> None:
     """Serve on the inherited descriptors named on the command line: the pipe's, then the shared memory's."""
+    leave_ending_to_the_program()
     pipe, memory = (int(argument) for argument in sys.argv[1:3])
     Reader(Connection(pipe), SharedPicture(memory), watch_decoder_log()).serve()
 

@@ -111,7 +111,7 @@ class CameraSupervisor:
         self._reader: ReaderProcess | None = None
         self._wanted = False
         self._serial = 0
-        self._next_number = 0
+        self._next_number = self._delivered = 0
         self._frame: Frame | None = None
         self._last_time = float("-inf")
         self._form: tuple[str, int, int, Fraction | None] | None = None
@@ -214,8 +214,11 @@ class CameraSupervisor:
         """One connection from opening to its end: why it ended, and for how many seconds it gave pictures."""
         with self._lock:
             # A reader that crashed took its last counts along; numbers that were given out are not given again.
-            last = replace(self._now, received=max(self._now.received, self._next_number))
+            received = max(self._now.received, self._next_number)
+            lost = received - (self._health.delivered - self._delivered) - sum(self._now.dropped.values())
+            last = replace(self._now, received=received, dropped=_with_lost(self._now.dropped, lost))
             self._past, self._now, self._next_number = _sum(self._past, last), Counts(), 0
+            self._delivered = self._health.delivered
         watch = ConnectionWatch(self.options, self._stall_timeout)
         try:
             if self._reader is None:
@@ -300,6 +303,10 @@ class CameraSupervisor:
             reader, self._reader = self._reader, None
         if reader is not None:
             reader.abandon()
+
+
+def _with_lost(dropped: dict[str, int], lost: int) -> dict[str, int]:
+    return {**dropped, "connection_lost": dropped.get("connection_lost", 0) + lost} if lost > 0 else dropped
 
 
 def _sum(first: Counts, second: Counts) -> Counts:

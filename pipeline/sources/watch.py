@@ -12,6 +12,8 @@ SILENCE_SECONDS = 5.0
 START_SECONDS = 30.0
 """The same for a process that is only starting, on a machine with better things to do."""
 GRACE_SECONDS = 1.0
+UNSEEN = "corrupt", "decoder_behind"
+"""Reasons to drop a frame that was never made a picture of."""
 UNHINDERED = {"idle", "delivering"}
 """Stages that may take any time: nothing is asked of the camera in them."""
 
@@ -56,7 +58,7 @@ class ConnectionWatch:
         self._anything = True
         if isinstance(message, Beat):
             self._beat = message
-            usable = message.counts.received - message.counts.dropped.get("corrupt", 0)
+            usable = message.counts.received - sum(message.counts.dropped.get(reason, 0) for reason in UNSEEN)
             if usable > self._usable or message.stage == "delivering":
                 self._usable = usable
                 self._pictured()

@@ -250,6 +250,13 @@ def sound(path: Path) -> None:
         file.writeframes(b"\0\0" * 8000)
 
 
+def test_a_recorder_may_put_the_time_of_day_into_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path / "10:30:00.mp4")
+    monkeypatch.chdir(tmp_path)
+    frames, warnings = read("10:30:00.mp4")
+    assert (len(frames), warnings) == (FRAMES, [])
+
+
 def test_what_is_no_video_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("This is a text file, whatever its name says.\n" * 50)
     (tmp_path / "text.txt").write_text("And this one does not even pretend.\n" * 50)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from pipeline.cli import main
-from pipeline.types import SidewalkError
+from pipeline.engine import CameraReport, RunReport
+from pipeline.progress import RunProgress
+from pipeline.types import SidewalkError, SourceInfo
 
 HEAVY = ("torch", "ultralytics", "onnxruntime", "openvino", "supervision", "cv2", "av", "scipy", "matplotlib")
 
@@ -60,3 +65,11 @@ def test_no_command_shows_the_help_and_nothing_else(
     shown = capsys.readouterr()
     assert "run" in shown.out + shown.err
     assert "sidewalk: " not in shown.err
+
+
+@pytest.mark.parametrize("name", ["/data/[gate]/clip.mp4", "/data/x[/old]/clip.mp4"])
+def test_brackets_in_a_file_s_name_are_shown_as_they_are(name: str) -> None:
+    shown = io.StringIO()
+    report = CameraReport(SourceInfo("gate", name, 1, 1, live=False), warnings=[f"{name}: ends early"])
+    RunProgress(Console(file=shown)).summarise(RunReport([report]), Path("out"))
+    assert shown.getvalue() == f"warning: gate: {name}: ends early\n"

@@ -72,3 +72,13 @@ def test_time_never_runs_backwards_over_a_reconnection() -> None:
     second = clock.stamp(0.0, NOW - 3.0)
     assert second > first
     assert clock.repairs == 1
+
+
+def test_what_a_connection_held_back_keeps_its_capture_times() -> None:
+    clock = CaptureClock()
+    pts = [i / 10 for i in range(100)]
+    # Nothing arrives for three seconds, then everything that was captured meanwhile.
+    arrivals = [8.0 if 5.0 <= p < 8.0 else p for p in pts]
+    times = np.array(stamps(clock, list(pts), arrivals)) - NOW
+    np.testing.assert_allclose(times, pts, atol=0.01)
+    assert clock.repairs == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import threading
 import time
 import weakref
@@ -9,10 +11,11 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import pytest
 
 from pipeline.sinks.guarded import GuardedSink
 from pipeline.telemetry import fails
-from pipeline.types import Frame, FrameResult, TrackSummary
+from pipeline.types import Frame, FrameResult, SidewalkError, TrackSummary
 
 
 class Sink:
@@ -100,6 +103,22 @@ def test_a_failing_sink_is_made_anew_after_a_pause_and_what_came_between_is_coun
     assert sinks[-1].frames[-1] == 39
     assert sinks[0].closed == [False]
     assert sinks[-1].closed == [True]
+
+
+def test_a_failure_is_news_once_whatever_the_file_is_called(caplog: pytest.LogCaptureFixture) -> None:
+    def make() -> Sink:
+        number = next(names)
+        raise SidewalkError(f"overlay-{number}.mp4: cannot be written") from OSError(28, "No space left on device")
+
+    names, counts = itertools.count(), Counter[str]()
+    with caplog.at_level(logging.DEBUG, "sidewalk.sink"):
+        guard = GuardedSink("camera", "disk", make, counts, retry_seconds=0.02, retry_longest=0.02)
+        for index in range(20):
+            put(guard, index)
+            time.sleep(0.02)
+        guard.close()
+    assert counts["errors"] > 3
+    assert [record.levelname for record in caplog.records].count("WARNING") == 1
 
 
 def test_tracks_wait_for_the_end_of_a_pause_and_nothing_but_a_track_shows_that_it_is_over() -> None:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from pipeline.config import CameraConfig, Config
 from pipeline.engine import CameraReport
-from pipeline.live import publish_address, run_live
-from pipeline.naming import source_name
+from pipeline.live import _camera_report, publish_address, run_live
+from pipeline.naming import camera_names, source_name
 from pipeline.record import write_record
 from pipeline.sinks import TrackLinesSink
+from pipeline.sinks.output import partial
 from pipeline.sinks.rotating import RotatingSink
-from pipeline.types import SidewalkError, SourceInfo, TrackSummary
+from pipeline.sinks.segments import SegmentSink
+from pipeline.sources.clock import EPOCH
+from pipeline.sources.handover import ReaderOptions
+from pipeline.sources.supervisor import CameraSupervisor, Retry
+from pipeline.telemetry import CameraMeter, StageTimes
+from pipeline.types import Frame, FrameResult, SidewalkError, SourceInfo, TrackSummary
 
 
 @pytest.mark.parametrize(
@@ -36,6 +44,41 @@ def test_every_camera_publishes_to_an_address_of_its_own(template: str, several:
 def test_no_part_of_a_password_becomes_a_camera_s_name() -> None:
     assert source_name("rtsp://user:p@ss/w#rd@192.0.2.1:554/stream1") == "192.0.2.1-stream1"
     assert source_name("rtsp://192.0.2.1/a/b") == "192.0.2.1-a-b"
+
+
+def test_a_camera_that_was_given_a_name_keeps_it() -> None:
+    cameras = [CameraConfig(url="rtsp://192.0.2.1/a"), CameraConfig(url="rtsp://192.0.2.2/b", name="192.0.2.1-a")]
+    assert camera_names(cameras) == ["192.0.2.1-a-2", "192.0.2.1-a"]
+
+
+def test_a_camera_that_was_given_up_says_why_it_never_came() -> None:
+    options = ReaderOptions("rtsp://127.0.0.1:1/x", "tcp", "newest", 1.0, 1.0, 1.0, 0, None, EPOCH)
+    camera = CameraSupervisor("gate", options, retry=Retry(limit=0))
+    camera.start()
+    camera._thread.join(20.0)
+    camera.close()
+    lane = SimpleNamespace(source=camera, meter=CameraMeter(), last_trouble="")
+    [warning] = _camera_report(cast(Any, lane), options.url, False, StageTimes()).warnings
+    assert "nothing listens at that address" in warning
+
+
+def test_an_address_with_half_a_bracket_is_an_error_that_names_it() -> None:
+    with pytest.raises(SidewalkError, match=r"rtsp://\*\*\*@\[fd00::1/s: not an address"):
+        source_name("rtsp://user:s3cret@[fd00::1/s")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to stand for a full disk")
+def test_a_full_disk_costs_no_descriptors(tmp_path: Path) -> None:
+    partial(tmp_path / "overlay.mp4").symlink_to("/dev/full")
+    image = np.zeros((48, 64, 3), np.uint8)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        sink = SegmentSink(tmp_path / "overlay.mp4", lambda frame, result: frame.image, 10.0)
+        with pytest.raises(OSError, match="No space"):
+            sink.write(Frame("gate", 0, 0.0, image), FrameResult("gate", 0, 0.0, ()))
+        with contextlib.suppress(OSError):
+            sink.close(completed=False)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_recording_beside_a_live_camera_is_an_error_that_says_so(tmp_path: Path) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import av
+import numpy as np
 import pytest
 
 from pipeline.sources.damage import DamageLog
@@ -69,3 +75,32 @@ def test_a_folder_of_the_same_name_where_it_is_started_is_no_part_of_the_program
         reader.abandon()
     assert message is not None
     assert not (tmp_path / "ran").exists()
+
+
+def test_what_the_decoder_holds_back_comes_when_a_stream_ends(tmp_path: Path) -> None:
+    path = tmp_path / "clip.ts"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "3"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(30):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="bgr24")))
+        container.mux(stream.encode())
+    reader, given = Reader(cast(Any, None), cast(Any, None), DamageLog()), []
+    reader._outbox = cast(Any, SimpleNamespace(put=given.append, send=lambda *_: None, dropped=Counter(), number=0))
+    options = ReaderOptions("http://camera/", "tcp", "every_frame", 1.0, 1.0, 5.0, 0, None, 0.0)
+    with av.open(str(path)) as container:
+        reader._read(container, options)
+    assert [one.number for one in given] == list(range(30))
+
+
+def test_a_reader_leaves_its_end_to_the_program() -> None:
+    reader = ReaderProcess()
+    try:
+        reader.open(ReaderOptions("http://127.0.0.1:1/", "tcp", "newest", 1.0, 1.0, 5.0, 0, None, 0.0), 0.0)
+        assert next(filter(None, (reader.receive(0.1) for _ in range(300))), None) is not None
+        os.kill(reader.pid, signal.SIGTERM)  # as a service manager does to all of a service's processes
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            reader.receive(0.1)
+    finally:
+        reader.abandon()

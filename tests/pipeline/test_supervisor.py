@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ import pytest
 from pipeline.config import CameraConfig, LiveConfig
 from pipeline.sources.clock import EPOCH
 from pipeline.sources.failures import REMEDIES, explain
-from pipeline.sources.handover import Beat, Counts, ReaderOptions, SharedPicture
+from pipeline.sources.handover import Beat, Counts, Picture, ReaderOptions, SharedPicture
 from pipeline.sources.live import reader_options
 from pipeline.sources.supervisor import CameraState, CameraSupervisor, Retry
 from pipeline.sources.watch import ConnectionWatch
@@ -114,6 +116,43 @@ def test_pictures_that_are_all_torn_count_as_none() -> None:
     verdict = watch.verdict()
     assert verdict is not None
     assert verdict.reason == "no_data"
+
+
+def test_a_decoder_that_waits_for_a_key_frame_for_ever_is_given_up() -> None:
+    watch = ConnectionWatch(options(), stall_timeout=0.2)
+    watch.heard(Beat("reading", 0.0, Counts(5)))
+    assert watch.live
+    time.sleep(0.3)
+    watch.heard(Beat("reading", 0.0, Counts(50, {"decoder_behind": 45})))
+    verdict = watch.verdict()
+    assert verdict is not None
+    assert verdict.reason == "no_data"
+
+
+def test_frames_that_a_crashed_reader_took_along_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor = CameraSupervisor("camera", options())
+
+    beat = Beat("reading", 0.0, Counts(8, {"corrupt": 1}))
+    messages: deque[object] = deque([beat, Picture(11, 4, 2, 1.0, None, None, "h264", 0.0)])
+
+    class Reader:
+        picture = SimpleNamespace(read=lambda width, height: np.zeros((height, width, 3), np.uint8))
+
+        def open(self, *_: object) -> None: ...
+        def send(self, _: object) -> None: ...
+        def abandon(self) -> None: ...
+
+        def receive(self, _: float) -> object:
+            if not messages:
+                raise EOFError
+            return messages.popleft()
+
+    monkeypatch.setattr("pipeline.sources.supervisor.ReaderProcess", Reader)
+    assert supervisor._connection()[0].reason == "crashed"
+    supervisor._connection()
+    health = supervisor.health
+    assert (health.received, health.delivered) == (12, 1)
+    assert health.dropped == {"corrupt": 1, "connection_lost": 10}
 
 
 def test_failures_are_told_apart_without_quoting_the_address() -> None:

@@ -123,6 +123,10 @@ def test_health_is_degraded_by_a_camera_and_unhealthy_only_when_stuck() -> None:
         assert 'sidewalk_sink_failing{camera="yard",sink="overlay"} 1.0' in get("/metrics")[1]
         telemetry.sink("yard", "overlay")["recoveries"] += 1
         assert json.loads(get("/healthz")[1])["status"] == "ok"
+        telemetry.recognition_fails = True
+        assert json.loads(get("/healthz")[1])["status"] == "degraded"
+        assert "sidewalk_recognition_failing 1.0" in get("/metrics")[1]
+        telemetry.recognition_fails = False
         healths["yard"] = DOWN
         healths.pop("gate")
         assert get("/readyz")[0] == 503
@@ -154,6 +158,14 @@ def test_a_terminal_that_is_gone_costs_nobody_anything(tmp_path: Path, error: OS
     with live_logging(tmp_path / "events.jsonl", Console(file=Gone())):
         logging.getLogger("sidewalk.camera").warning("down")
     assert "down" in (tmp_path / "events.jsonl").read_text()
+
+
+def test_a_full_disk_costs_log_lines_and_no_words(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = io.StringIO()
+    with live_logging(Path("/dev/full"), Console(file=shown)):
+        logging.getLogger("sidewalk.camera").warning("down")
+    assert "down" in shown.getvalue()
+    assert capsys.readouterr().err == ""
 
 
 def test_log_lines_name_camera_event_and_reason_and_hide_passwords(tmp_path: Path) -> None:
