@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from pipeline.engine import Engine, Observer, RunReport
 from pipeline.ignore import NOTHING_IGNORED, IgnoredAreas
 from pipeline.naming import camera_names, output_folders
 from pipeline.record import write_records
+from pipeline.sources.clock import wall_clock
 from pipeline.sources.url import is_rtsp
 from pipeline.tracklets import TrackletBuffer
 from pipeline.types import SidewalkError, SourceInfo, user_errors
@@ -52,7 +53,7 @@ def run(
     cameras = [*config.cameras, *(CameraConfig(url=source) for source in sources)]
     if not cameras:
         raise SidewalkError("no source given; name a file, a folder, an rtsp:// address or webcam:0")
-    started = time.time()
+    started = wall_clock()
     # An http:// camera of the configuration may be away just now; one on the command line is asked what it is.
     live = any(is_camera(camera.url) for camera in cameras) or any("://" in camera.url for camera in config.cameras)
     opened = [] if live else open_recordings(config, cameras)
@@ -139,14 +140,20 @@ def is_camera(url: str) -> bool:
 
 
 def open_recordings(config: Config, cameras: Sequence[CameraConfig]) -> list[Source]:
-    """Open every source, giving each a name of its own; on a failure the opened ones are closed."""
+    """Open every source, giving each a name of its own; on a failure the opened ones are closed.
+
+    Of several files none stays open until it is read.
+    """
     from pipeline.sources import open_source
     from pipeline.sources.adjusted import AdjustedSource
+    from pipeline.sources.reopened import Reopened
 
     opened: list[Source] = []
     with closed_on_failure(opened):
         for camera, name in zip(cameras, camera_names(cameras)):
-            source = open_source(camera.url, camera=name, fps=config.images_fps)
+            opening = partial(open_source, camera.url, camera=name, fps=config.images_fps)
+            waits = len(cameras) > 1 and Path(camera.url).is_file()
+            source = Reopened(opening) if waits else opening()
             opened.append(AdjustedSource(source, rotate=camera.rotate, fps=camera.fps, duration=config.live.duration))
     return opened
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from pipeline.live_engine import LiveEngine
 from pipeline.naming import camera_names, output_folders
 from pipeline.signals import ending_on_signals
 from pipeline.sinks.guarded import GuardedSink
+from pipeline.sources.clock import wall_clock
 from pipeline.sources.live import supervise
 from pipeline.telemetry import StageTimes, Telemetry, total_drops
 from pipeline.types import SidewalkError, SourceInfo
@@ -58,7 +58,7 @@ def run_live(
     from pipeline.record import write_records
     from pipeline.sinks.output import RECORDED, prepare_output, refuse_earlier, remove_earlier
 
-    started = time.time()
+    started = wall_clock()
     names = camera_names(cameras)
     supervisors = supervise(cameras, names, config.live)
     folders = output_folders(out, names)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config import Config, redacted
 from pipeline.engine import CameraReport
 from pipeline.sinks.output import finish, partial, set_aside, writing
+from pipeline.sources.clock import wall_clock
 from pipeline.sources.url import redact_address
 from pipeline.types import SidewalkError
 
@@ -45,7 +46,7 @@ def write_record(
         "source": redact_address(camera.info.uri),
         "camera": camera.info.camera,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": round(time.time() - started, 3),
+        "seconds": round(wall_clock() - started, 3),
         "completed": not camera.interrupted,
         "frames": {
             "read": camera.frames_read,

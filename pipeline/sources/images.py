@@ -23,7 +23,8 @@ class ImageSource:
     """Pictures as frames. A MOTChallenge sequence (`img1/`, seqinfo.ini) brings its own frame rate.
 
     pattern: a folder, a glob or a file; fps: pictures per second, None takes the sequence's or 25.
-    Unreadable files are skipped with a warning. Raises SidewalkError where no picture can be read.
+    Unreadable files are skipped with a warning, and so are their numbers. Raises SidewalkError where no picture can
+    be read.
     """
 
     def __init__(self, pattern: str, camera: str, fps: float | None = None) -> None:
@@ -61,14 +62,12 @@ class ImageSource:
         )
 
     def __iter__(self) -> Iterator[Frame]:
-        index = 0
         for number, path in enumerate(self._paths):
             image = read_image(path)
             if image is None:
                 self.warnings.append(f"{path}: not a readable picture; skipped")
                 continue
-            yield Frame(self._camera, index, float(number * self._base), image, number, self._base)
-            index += 1
+            yield Frame(self._camera, number, float(number * self._base), image, number, self._base)
 
     def close(self) -> None:
         """Nothing is kept open between two pictures."""

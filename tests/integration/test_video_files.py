@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import wave
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.build import open_recordings
+from pipeline.config import CameraConfig, Config
 from pipeline.sources import open_source
 from pipeline.types import Frame, SidewalkError
 
@@ -255,6 +258,24 @@ def test_a_recorder_may_put_the_time_of_day_into_a_name(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     frames, warnings = read("10:30:00.mp4")
     assert (len(frames), warnings) == (FRAMES, [])
+
+
+def test_recordings_that_wait_for_their_turn_are_not_held_open(tmp_path: Path) -> None:
+    clips = [record(tmp_path / f"{number}.mp4") for number in range(4)]
+    clips.append(tmp_path / "short.mp4")
+    whole = record(tmp_path / "whole.mp4", options={"movflags": "+faststart"}).read_bytes()
+    clips[-1].write_bytes(whole[: int(0.7 * len(whole))])
+    before = len(os.listdir("/proc/self/fd"))
+    sources = open_recordings(Config(), [CameraConfig(url=str(clip)) for clip in clips])
+    assert len(os.listdir("/proc/self/fd")) == before
+    for source in sources[:-1]:
+        assert [frame.index for frame in source] == list(range(FRAMES))
+        assert source.warnings == []
+        source.close()
+    assert 0 < len(list(sources[-1])) < FRAMES
+    assert "truncated" in sources[-1].warnings[0]
+    sources[-1].close()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_what_is_no_video_is_said_in_one_line(tmp_path: Path) -> None:

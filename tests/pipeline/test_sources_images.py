@@ -45,11 +45,11 @@ def test_the_rate_is_the_users_or_the_sequences_or_25(folder: Path) -> None:
     assert [frame.time for frame in source][:3] == [0.0, 3600.0, 7200.0]
 
 
-def test_an_unreadable_picture_is_skipped_and_keeps_its_time(folder: Path) -> None:
+def test_an_unreadable_picture_is_skipped_and_keeps_its_number_and_time(folder: Path) -> None:
     (folder / "frame3.png").write_bytes(b"broken")
     source = open_source(str(folder), fps=10)
     frames = list(source)
-    assert [frame.index for frame in frames] == list(range(10))
+    assert [frame.index for frame in frames] == [0, 1, *range(3, 11)]
     assert [frame.time for frame in frames][:3] == [0.0, 0.1, pytest.approx(0.3)]
     assert len(source.warnings) == 1
     assert "frame3.png" in source.warnings[0]

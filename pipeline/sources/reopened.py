@@ -1,0 +1,35 @@
+"""Recordings that wait for their turn without being held open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from pipeline.sources.base import Source
+from pipeline.types import Frame
+
+
+class Reopened:
+    """A recording that was looked at, closed, and is opened again to be read: a hundred cost no more than one.
+
+    open: opens it. Raises, here and when it is read, what `open` raises.
+    """
+
+    def __init__(self, open: Callable[[], Source]) -> None:
+        probe = open()
+        self.info = probe.info
+        probe.close()
+        self.warnings: list[str] = []
+        self._open = open
+        self._source: Source | None = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        source = self._source = self._open()
+        try:
+            yield from source
+        finally:
+            self.warnings.extend(source.warnings)
+
+    def close(self) -> None:
+        source, self._source = self._source, None
+        if source is not None:
+            source.close()
