@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 PRIOR_MASS = 0.15
 """Weight, in readings, of knowing nothing: one poor look does not make a label."""
-STALE_HALF_LIVES = 3.0
-"""A group nobody has read for so many half-lives is unknown again."""
+STALE_HALF_LIVES = 5.0
+"""A group nobody has read for so many half-lives is unknown again; for what somebody does that is 10 s, as a machine
+under load reads people 6.4 s apart at best, and labels that went in between would blink."""
 _EPS = 1e-4
 
 

@@ -87,7 +87,7 @@ class Overlay:
             return scene
         scene = style.boxes.annotate(scene, detections)
         self._lines = style.lines(len(people), scene.shape, self._lines)
-        texts = ["\n".join(self._text(person)) for person in people]
+        texts = ["\n".join(style.fit(line, scene.shape[1]) for line in self._text(person)) for person in people]
         places = self._places(people, detections.xyxy, [style.size(text) for text in texts], scene.shape)
         # The annotator puts a label on top of its box's top left corner: it gets the lower edge of each place.
         detections.xyxy = places[:, [0, 3, 2, 3]]
@@ -189,6 +189,12 @@ class _Style:
     @staticmethod
     def stroke(scale: float) -> int:
         return max(1, round(1.6 * scale))
+
+    def fit(self, line: str, width: int) -> str:
+        """As much of a line as has room in a picture `width` pixels wide, at least one sign."""
+        while len(line) > 1 and self.size(line)[0] > width:
+            line = line[:-1]
+        return line
 
     def size(self, text: str) -> tuple[int, int]:
         """Width and height in pixels of the label the annotator makes of a text."""

@@ -172,12 +172,14 @@ def hidden_share(xyxy: np.ndarray) -> np.ndarray:
     """Largest share of each box that one person in front covers; (N, 4) boxes in pixels, returns (N,) in [0, 1].
 
     In front means standing lower in the picture: on a ground plane a lower foot point is nearer to the camera.
+    Where two stand equally low to a pixel, as those do whom the picture's lower edge cuts, either may be in front.
     """
     top_left = np.maximum(xyxy[:, None, :2], xyxy[None, :, :2])
     bottom_right = np.minimum(xyxy[:, None, 2:], xyxy[None, :, 2:])
     overlap = np.prod(np.clip(bottom_right - top_left, 0.0, None), axis=2)
     area = np.maximum(np.prod(xyxy[:, 2:] - xyxy[:, :2], axis=1), 1e-6)
-    in_front = xyxy[None, :, 3] > xyxy[:, None, 3]
+    in_front = xyxy[None, :, 3] > xyxy[:, None, 3] - 1.0
+    np.fill_diagonal(in_front, False)
     share: np.ndarray = np.where(in_front, overlap, 0.0).max(axis=1, initial=0.0) / area
     return share
 

@@ -46,7 +46,7 @@ class ByteTrack(ArrayTracker):
         owner = np.full(len(boxes), NOBODY)
 
         pair(owner, known, strong, fused, self.similarity)
-        recent = known & (tracks["seen"] >= self._clock - dt)
+        recent = known & (tracks["seen"] >= self._previous)
         pair(owner, recent, (scores >= self.low) & ~strong, overlap, self.low_similarity)
         pair(owner, ~known, strong, fused, self.new_similarity)
         self._settle(owner, measured, scores >= max(self.new, self.high))

@@ -56,7 +56,7 @@ class ArrayTracker:
         self._tracks = np.zeros(0, self._dtype)
         self._states = np.zeros((5, 4, 0))
         self._last_id = 0
-        self._clock = 0.0
+        self._clock = self._previous = 0.0
         self._timestamp: float | None = None
         self._opening = True
 
@@ -136,7 +136,7 @@ class ArrayTracker:
         return zip(lost.tolist(), in_sight.tolist())
 
     def _advance(self, timestamp: float) -> float:
-        """Move the clock; seconds since the last update."""
+        """Move the clock on from `_previous`, when the last update was; seconds since then."""
         if not math.isfinite(timestamp):
             raise ValueError(f"timestamp is {timestamp}; it must be a finite number of seconds")
         dt = 0.0 if self._timestamp is None else timestamp - self._timestamp
@@ -145,6 +145,7 @@ class ArrayTracker:
         if self._opening:
             self._keep(np.zeros(len(self._tracks), dtype=bool))
         dt = max(dt, 0.0)
+        self._previous = self._clock
         self._clock += dt
         return dt
 

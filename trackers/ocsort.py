@@ -52,18 +52,18 @@ class OcSort(ArrayTracker):
         pair(owner, everyone, strong, iou(tracks["box"], boxes), self.similarity)
 
         matched = (owner >= 0).nonzero()[0]
-        self._re_update(owner[matched], measured[:, matched], dt)
+        self._re_update(owner[matched], measured[:, matched])
         self._settle(owner, measured, strong)
         held = owner >= 0
         self._tracks["box"][owner[held]] = boxes[held]
         return owner
 
-    def _re_update(self, rows: np.ndarray, measured: np.ndarray, dt: float) -> None:
+    def _re_update(self, rows: np.ndarray, measured: np.ndarray) -> None:
         """Where somebody comes back, replace the drifted prediction by a straight line between observations."""
-        gap = self._clock - self._tracks["seen"][rows]
-        back = gap > dt
-        rows, now, gap = rows[back], measured[:, back], gap[back]
+        back = self._tracks["seen"][rows] < self._previous
+        rows, now = rows[back], measured[:, back]
         if len(rows):
+            gap = self._clock - self._tracks["seen"][rows]
             before = motion.to_centre(self._tracks["box"][rows])
             states = motion.start(now, self.noise)
             states[motion.RATE] = (now - before) / gap

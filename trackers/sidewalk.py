@@ -66,13 +66,13 @@ class Sidewalk(ArrayTracker):
             motion.predict(states, dt, self.noise)
         if len(tracks) and len(boxes):
             if self.camera_motion:
-                self._steady(known & (tracks["seen"] >= self._clock - dt), measured[:, strong])
+                self._steady(known & (tracks["seen"] >= self._previous), measured[:, strong])
             alike = self._likeness(boxes)
             scored = alike * scores
             pair(owner, known, strong, scored, self.similarity)
             weak = (scores >= self.low) & ~strong
             if weak.any():
-                recent = known & (tracks["seen"] >= self._clock - dt - RECOVERY_SECONDS)
+                recent = known & (tracks["seen"] >= self._previous - RECOVERY_SECONDS)
                 pair(owner, recent, weak, alike, self.low_similarity)
             if not known.all():
                 pair(owner, ~known, strong, scored, self.new_similarity)

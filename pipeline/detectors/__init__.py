@@ -30,8 +30,8 @@ def create_detector(
     backend: `auto` runs `.pt` weights by PyTorch on a GPU, and exported once to ONNX on a CPU.
     device: `auto`, `cpu`, `cuda` or `cuda:N`.
     image_size: long side of the network's input in pixels, where the model leaves it open.
-    threads: CPU threads of ONNX models.
-    precision: `fast` lets the hardware use bfloat16, TF32 or FP16 in ONNX models.
+    threads: CPU threads of ONNX models; PyTorch's are the whole process's, and Ultralytics sets them by itself.
+    precision: `fast` lets the hardware use bfloat16, TF32 or FP16; exports that Ultralytics runs keep their own.
 
     Raises SidewalkError for a model, device or backend that cannot be had.
     """
@@ -44,7 +44,9 @@ def create_detector(
     if backend == "ultralytics" or kind == ".engine" or (kind == ".pt" and _torch_is_better(backend, device)):
         from pipeline.detectors.ultralytics import UltralyticsDetector
 
-        return UltralyticsDetector(path, device=device, confidence=confidence, iou=iou, image_size=image_size)
+        return UltralyticsDetector(
+            path, device=device, confidence=confidence, iou=iou, image_size=image_size, precision=precision
+        )
     from pipeline.detectors.onnx import OnnxDetector
     from pipeline.detectors.ultralytics import export_onnx
 

@@ -1,15 +1,17 @@
-"""The output layouts of detection networks: recognised by shape, decoded to scored boxes of people."""
+"""The output layouts of detection networks: recognised by what they give, decoded to scored boxes of people."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline.types import SidewalkError
 
 STRIDES = (8, 16, 32)
+LARGEST_LOGARITHM = 10.0
+"""Of a size in strides; e^10 strides are wider than any picture, and what is larger is a size in pixels."""
 
 Decode = Callable[[np.ndarray, tuple[int, int], list[int], float], np.ndarray]
 """(one picture's output, input height and width, numbers of the classes of people, least score) ->
@@ -32,24 +34,30 @@ class Head:
     needs_nms: bool
 
 
-def recognise(output: tuple[int, ...], size: tuple[int, int]) -> Head:
-    """The head that gives an output of this shape for an input of `size` (height, width).
+def recognise(output: np.ndarray, size: tuple[int, int]) -> Head:
+    """The head that gives this output for a blank input of `size` (height, width).
 
-    YOLOv8 and YOLO11 give (B, 4 + classes, cells), YOLO26 (B, 300, 6), YOLOX (B, cells, 5 + classes).
+    YOLOv8 and YOLO11 give (B, 4 + classes, cells), YOLO26 (B, 300, 6), YOLOX (B, cells, 5 + classes), the latter
+    as logarithms of sizes, or in pixels where it was exported with `--decode_in_inference`.
     Raises SidewalkError for any other shape.
     """
-    cells = sum((size[0] // stride) * (size[1] // stride) for stride in STRIDES)
-    if len(output) == 3:
-        if output[2] == cells and output[1] > 4:
+    shape, cells = output.shape, count_cells(size)
+    if len(shape) == 3:
+        if shape[2] == cells and shape[1] > 4:
             return YOLO
-        if output[1] == cells and output[2] > 5:
-            return YOLOX
-        if output[2] == 6:
+        if shape[1] == cells and shape[2] > 5:
+            return YOLOX_PIXELS if output[..., 2:4].max() > LARGEST_LOGARITHM else YOLOX
+        if shape[2] == 6:
             return END_TO_END
     raise SidewalkError(
-        f"output {output} for an input of {size[1]}x{size[0]} is none of YOLOv8/11 (B, 4+classes, {cells}), "
+        f"output {shape} for an input of {size[1]}x{size[0]} is none of YOLOv8/11 (B, 4+classes, {cells}), "
         f"YOLO26 (B, N, 6) or YOLOX (B, {cells}, 5+classes); export the model without extra outputs"
     )
+
+
+def count_cells(size: tuple[int, int]) -> int:
+    """Places of an input of `size` (height, width) in pixels at each of which a network looks for a box."""
+    return sum((size[0] // stride) * (size[1] // stride) for stride in STRIDES)
 
 
 def _decode_yolo(output: np.ndarray, size: tuple[int, int], people: list[int], confidence: float) -> np.ndarray:
@@ -62,13 +70,25 @@ def _decode_yolo(output: np.ndarray, size: tuple[int, int], people: list[int], c
 
 def _decode_yolox(output: np.ndarray, size: tuple[int, int], people: list[int], confidence: float) -> np.ndarray:
     """Rows are cells: offset of the centre and logarithm of the size in strides, objectness, class scores."""
-    scores = output[:, 4] * output[:, 5:][:, people].max(axis=1)
-    chosen = np.flatnonzero(scores > confidence)
-    chosen = chosen[np.isin(output[chosen, 5:].argmax(axis=1), people)]
+    chosen, scores = _cells_of_people(output, people, confidence)
     cells = np.concatenate([_cells(size, stride) for stride in STRIDES])[chosen]
     corner, stride = cells[:, :2], cells[:, 2:]
     centres = (output[chosen, :2] + corner) * stride
-    return _from_centre(np.hstack([centres, np.exp(output[chosen, 2:4]) * stride]), scores[chosen])
+    return _from_centre(np.hstack([centres, np.exp(output[chosen, 2:4]) * stride]), scores)
+
+
+def _decode_yolox_pixels(output: np.ndarray, size: tuple[int, int], people: list[int], confidence: float) -> np.ndarray:
+    """Rows are centre x, centre y, width, height, objectness, class scores."""
+    chosen, scores = _cells_of_people(output, people, confidence)
+    return _from_centre(output[chosen, :4], scores)
+
+
+def _cells_of_people(output: np.ndarray, people: list[int], confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of YOLOX, (cells, 5 + classes), that are people, and their scores; (K,) both."""
+    scores = output[:, 4] * output[:, 5:][:, people].max(axis=1)
+    chosen = np.flatnonzero(scores > confidence)
+    chosen = chosen[np.isin(output[chosen, 5:].argmax(axis=1), people)]
+    return chosen, scores[chosen]
 
 
 def _decode_end_to_end(output: np.ndarray, size: tuple[int, int], people: list[int], confidence: float) -> np.ndarray:
@@ -93,3 +113,4 @@ def _from_centre(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
 YOLO = Head("yolo", _decode_yolo, rgb=True, scale=1 / 255, centred=True, needs_nms=True)
 END_TO_END = Head("yolo-end2end", _decode_end_to_end, rgb=True, scale=1 / 255, centred=True, needs_nms=False)
 YOLOX = Head("yolox", _decode_yolox, rgb=False, scale=1.0, centred=False, needs_nms=True)
+YOLOX_PIXELS = replace(YOLOX, name="yolox-pixels", decode=_decode_yolox_pixels)

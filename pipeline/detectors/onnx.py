@@ -11,7 +11,7 @@ import numpy as np
 
 from par_model.graph import Backend, Graph, Precision
 from pipeline.detectors.base import person_classes
-from pipeline.detectors.heads import YOLO, Head, recognise
+from pipeline.detectors.heads import END_TO_END, YOLO, Head, count_cells, recognise
 from pipeline.detectors.letterbox import Letterbox
 from pipeline.detectors.ultralytics import state_licence
 from pipeline.types import Image, SidewalkError, user_errors
@@ -64,7 +64,7 @@ class OnnxDetector:
         self._people = person_classes(names, self._path.name)
         self._classes = len(names)
         self._by_shape: dict[tuple[int, int], Graph] = {}
-        self._head = self._recognise_head()
+        self._head, self._least_cells = self._recognise_head()
 
     def detect(self, images: Sequence[Image]) -> list[sv.Detections]:
         """People of each picture: xyxy in float32 pixels, confidence, class_id 0; best first."""
@@ -91,21 +91,28 @@ class OnnxDetector:
             )
         return inputs[0]
 
-    def _recognise_head(self) -> Head:
-        """Looks at what a small black picture gives; NMS-free heads need one of more than 300 cells."""
+    def _recognise_head(self) -> tuple[Head, int]:
+        """The head, by what it gives for a small black picture, and the cells that its pictures must have.
+
+        A NMS-free head takes its best 300 cells, as a rule, and fails where there are fewer.
+        """
         size = self._fixed or (8 * self._stride, 10 * self._stride)
         blank = np.zeros((1, 3, *size), dtype=np.float32)
         try:
             output = next(iter(self._graph.run({self._input: blank}).values()))
-            return recognise(output.shape, size)
+            head = recognise(output, size)
         except (ValueError, SidewalkError) as error:
             raise SidewalkError(f"{self._path}: {error}") from error
+        return head, output.shape[1] if head is END_TO_END else 0
 
     def _letterbox(self, picture: tuple[int, ...]) -> Letterbox:
         height, width = picture[:2]
         if self._fixed is not None:
             return Letterbox.fit((height, width), self._fixed, self._head.centred)
-        return Letterbox.rectangle((height, width), self.image_size, self._stride)
+        box = Letterbox.rectangle((height, width), self.image_size, self._stride)
+        while count_cells(box.input) < self._least_cells:
+            box = Letterbox.rectangle((height, width), max(box.input) + self._stride, self._stride)
+        return box
 
     def _infer(self, images: Sequence[Image], *boxes: Letterbox) -> np.ndarray:
         """The first output, (B, ...), for pictures whose letterboxes have one input size."""
@@ -137,6 +144,7 @@ class OnnxDetector:
         if self._head is YOLO and self._classes:
             output = output[: 4 + self._classes]  # poses and masks follow the classes
         rows = self._head.decode(output, box.input, self._people, self._confidence)
+        rows = rows[np.isfinite(rows).all(axis=1)]  # low precision overflows
         rows = rows[np.argsort(-rows[:, 4], kind="stable")]
         if self._head.needs_nms or len(self._people) > 1:
             rows = rows[suppressed(rows, self._iou)]

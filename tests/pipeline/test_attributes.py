@@ -7,7 +7,9 @@ import pytest
 
 from par_model.schema import Schema, load_schema
 from pipeline.attributes import AttributeState
+from pipeline.config import RecognitionConfig
 from pipeline.recognition import Reading
+from pipeline.shedding import LEVELS
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +84,16 @@ def test_what_somebody_does_changes_sooner_than_what_they_wear(schema: Schema) -
 def test_what_somebody_does_is_unknown_once_nobody_has_looked(schema: Schema) -> None:
     state = AttributeState(schema)
     state.update(1, reading(schema, 0.0, walking=0.95, top_blue=0.95))
-    later = state.labels(1, 3 * schema["motion"].half_life + 1)
+    later = state.labels(1, 5 * schema["motion"].half_life + 1)
     assert later["motion"].value is None
     assert later["top color"].value == "blue"
+
+
+def test_what_somebody_does_is_known_until_the_next_reading_also_under_load(schema: Schema) -> None:
+    state = AttributeState(schema)
+    state.update(1, reading(schema, 0.0, walking=0.95))
+    rarest = RecognitionConfig().settled_interval * max(load.cadence for load in LEVELS)
+    assert state.labels(1, 1.5 * rarest)["motion"].value == "walking"  # with the round it waits for
 
 
 def test_doubt_takes_a_label_away(schema: Schema) -> None:

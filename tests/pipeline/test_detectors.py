@@ -16,7 +16,7 @@ import supervision as sv
 from par_model.graph import cuda_devices
 from pipeline.detectors import create_detector
 from pipeline.detectors.base import person_classes
-from pipeline.detectors.heads import END_TO_END, YOLO, YOLOX, recognise
+from pipeline.detectors.heads import END_TO_END, YOLO, YOLOX, YOLOX_PIXELS, recognise
 from pipeline.detectors.letterbox import Letterbox
 from pipeline.detectors.onnx import OnnxDetector, suppressed
 from pipeline.detectors.ultralytics import UltralyticsDetector
@@ -139,13 +139,17 @@ def test_an_int8_graph_with_a_fixed_input_is_letterboxed_into_it(shared: Path) -
 
 
 def yolo_graph(path: Path, names: str, extra: int = 0) -> Path:
-    """A YOLO of two classes, and `extra` outputs, that gives the same for every picture: one box of each class."""
-    onnx = pytest.importorskip("onnx")
-    size, cells = 64, 84
-    output = np.zeros((1, 6 + extra, cells), np.float32)
+    """A YOLO of two classes, and `extra` outputs, that finds one box of each class in every picture of 64x64."""
+    output = np.zeros((1, 6 + extra, 84), np.float32)
     output[0, :4, 0], output[0, :4, 1] = (16, 16, 8, 16), (40, 40, 8, 16)
     output[0, 4, 0] = output[0, 5, 1] = 0.9
     output[0, 6:] = 30.0  # as the pixels of key points are
+    return constant_graph(path, output, names)
+
+
+def constant_graph(path: Path, output: np.ndarray, names: str = "") -> Path:
+    """A graph that gives the same for every picture of 64x64."""
+    onnx = pytest.importorskip("onnx")
     constant = onnx.numpy_helper.from_array(output, "boxes")
     zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), "zero")
     nodes = [
@@ -153,18 +157,76 @@ def yolo_graph(path: Path, names: str, extra: int = 0) -> Path:
         onnx.helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
         onnx.helper.make_node("Add", ["boxes", "nothing"], ["output0"]),
     ]
-    kind = onnx.TensorProto.FLOAT
-    graph = onnx.helper.make_graph(
-        nodes,
-        "yolo",
-        [onnx.helper.make_tensor_value_info("images", kind, (1, 3, size, size))],
-        [onnx.helper.make_tensor_value_info("output0", kind, output.shape)],
-        [constant, zero],
-    )
+    return save_graph(path, nodes, [constant, zero], (1, 3, 64, 64), output.shape, names)
+
+
+def nms_free_graph(path: Path) -> Path:
+    """A graph with open height and width that gives the best 300 of its cells, and fails where there are fewer."""
+    onnx = pytest.importorskip("onnx")
+    node = onnx.helper.make_node
+    constants = [onnx.numpy_helper.from_array(np.array(value), name) for name, value in
+                 {"flat": [1, -1], "best": [300], "last": [2]}.items()]  # fmt: skip
+    nodes = [node("ReduceMax", ["images"], ["grey"], axes=[1])]
+    for stride in (8, 16, 32):
+        nodes += [
+            node("MaxPool", ["grey"], [f"pooled{stride}"], kernel_shape=[stride] * 2, strides=[stride] * 2),
+            node("Reshape", [f"pooled{stride}", "flat"], [f"cells{stride}"]),
+        ]
+    nodes += [
+        node("Concat", ["cells8", "cells16", "cells32"], ["cells"], axis=1),
+        node("TopK", ["cells", "best"], ["scores", "_"], axis=1),
+        node("Unsqueeze", ["scores", "last"], ["column"]),
+        node("Concat", ["column"] * 6, ["output0"], axis=2),
+    ]
+    return save_graph(path, nodes, constants, (1, 3, None, None), (1, 300, 6))
+
+
+def save_graph(
+    path: Path,
+    nodes: list[Any],
+    constants: list[Any],
+    images: tuple[int | None, ...],
+    output: tuple[int, ...],
+    names: str = "",
+) -> Path:
+    import onnx
+
+    kind, value = onnx.TensorProto.FLOAT, onnx.helper.make_tensor_value_info
+    ends = [value("images", kind, images)], [value("output0", kind, output)]
+    graph = onnx.helper.make_graph(nodes, "detector", *ends, constants)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
     onnx.helper.set_model_props(model, {"names": names} if names else {})
     onnx.save(model, path)
     return path
+
+
+@pytest.mark.parametrize("in_pixels", [False, True])
+def test_a_yolox_is_read_whether_or_not_its_boxes_were_decoded_by_the_export(tmp_path: Path, in_pixels: bool) -> None:
+    output = np.zeros((1, 84, 7), np.float32)
+    output[0, :, 2:4] = 20.0 if in_pixels else 0.5
+    # Cell (row 3, column 4) of the finest level.
+    box = [36, 28, 16, 24] if in_pixels else [0.5, 0.5, np.log(2), np.log(3)]
+    output[0, 3 * 8 + 4] = [*box, 0.9, 0.9, 0.1]
+    [found] = create_detector(constant_graph(tmp_path / "yolox.onnx", output), device="cpu").detect(
+        [np.zeros((64, 64, 3), np.uint8)]
+    )
+    np.testing.assert_allclose(found.xyxy, [[28, 16, 44, 40]], rtol=1e-5)
+
+
+def test_boxes_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
+    output = np.zeros((1, 6, 84), np.float32)
+    output[0, :5, :4] = np.array([16, 16, 8, 16, 0.9])[:, None]
+    output[0, 0, 1], output[0, 2, 2], output[0, 4, 3] = np.nan, np.inf, np.inf
+    detector = create_detector(constant_graph(tmp_path / "custom.onnx", output), device="cpu")
+    [found] = detector.detect([np.zeros((64, 64, 3), np.uint8)])
+    np.testing.assert_allclose(found.xyxy, [[12, 8, 20, 24]])
+
+
+@pytest.mark.parametrize("picture", [(48, 64), (7, 320)])
+def test_a_nms_free_model_gets_pictures_with_cells_enough(tmp_path: Path, picture: tuple[int, int]) -> None:
+    detector = create_detector(nms_free_graph(tmp_path / "custom.onnx"), device="cpu", image_size=64, confidence=0.9)
+    [found] = detector.detect([np.zeros((*picture, 3), np.uint8)])
+    assert len(found) == 0
 
 
 @pytest.mark.parametrize(
@@ -217,22 +279,46 @@ def test_one_who_is_of_two_classes_is_one_person(tmp_path: Path, monkeypatch: py
 
 def test_exports_see_one_picture_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ultralytics")
-    batches: list[int] = []
-
-    class Static:
-        names: ClassVar = {0: "person"}
-
-        def predict(self, pictures: list[np.ndarray], **options: Any) -> list[Any]:
-            batches.append(len(pictures))
-            boxes = SimpleNamespace(conf=np.zeros(0), xyxy=np.zeros((0, 4)))
-            boxes.cpu = lambda: SimpleNamespace(numpy=lambda: boxes)
-            return [SimpleNamespace(boxes=boxes) for _ in pictures]
-
-    monkeypatch.setattr("pipeline.detectors.ultralytics._yolo", lambda path: Static())
     for name, seen in (("a.onnx", [1, 1]), ("a.pt", [2])):
-        batches.clear()
+        model = Predictor()
+        monkeypatch.setattr("pipeline.detectors.ultralytics._yolo", lambda path, model=model: model)
         UltralyticsDetector(tmp_path / name, device="cpu").detect([np.zeros((64, 64, 3), np.uint8)] * 2)
-        assert batches == seen
+        assert model.batches == seen
+
+
+class Predictor:
+    """Ultralytics' model, for what is asked of it; finds one good box and two that are no numbers."""
+
+    names: ClassVar = {0: "person"}
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.options: dict[str, Any] = {}
+
+    def predict(self, pictures: list[np.ndarray], **options: Any) -> list[Any]:
+        self.batches.append(len(pictures))
+        self.options = options
+        boxes = SimpleNamespace(conf=np.array([0.5, np.nan, 0.9]), xyxy=np.tile([10.0, 10.0, 20.0, 40.0], (3, 1)))
+        boxes.xyxy[2, 3] = np.inf
+        boxes.cpu = lambda: SimpleNamespace(numpy=lambda: boxes)
+        return [SimpleNamespace(boxes=boxes) for _ in pictures]
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "bits"), [("cuda:0", "fast", 16), ("cuda:0", "full", None), ("cpu", "fast", None)]
+)
+def test_weights_run_in_half_precision_on_a_gpu_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, precision: Any, bits: int | None
+) -> None:
+    model = Predictor()
+    monkeypatch.setattr("pipeline.detectors.ultralytics._yolo", lambda path: model)
+    monkeypatch.setattr("par_model.runtimes.torch_device", lambda device: device)
+    weights = tmp_path / "a.pt"
+    weights.touch()
+    detector = create_detector(weights, backend="ultralytics", device=device, precision=precision)
+    [found] = detector.detect([np.zeros((64, 64, 3), np.uint8)])
+    assert model.options["quantize"] == bits
+    np.testing.assert_allclose(found.xyxy, [[10, 10, 20, 40]])
 
 
 def test_a_model_that_knows_no_people_is_refused(tmp_path: Path) -> None:
@@ -241,18 +327,19 @@ def test_a_model_that_knows_no_people_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_nms_free_head_is_read_as_it_is() -> None:
-    assert recognise((1, 300, 6), (480, 640)) is END_TO_END
+    assert recognise(np.zeros((1, 300, 6)), (480, 640)) is END_TO_END
     rows = np.array([[10, 20, 30, 80, 0.9, 0], [5, 5, 9, 9, 0.8, 2], [1, 1, 2, 2, 0.05, 0]], np.float32)
     np.testing.assert_allclose(END_TO_END.decode(rows, (480, 640), [0], 0.1), [[10, 20, 30, 80, 0.9]])
 
 
-def test_heads_are_told_apart_by_shape() -> None:
-    assert recognise((1, 84, 6300), (480, 640)) is YOLO
-    assert recognise((1, 5, 8400), (640, 640)) is YOLO
-    assert recognise((1, 3549, 85), (416, 416)) is YOLOX
+def test_heads_are_told_apart_by_what_they_give() -> None:
+    assert recognise(np.zeros((1, 84, 6300)), (480, 640)) is YOLO
+    assert recognise(np.zeros((1, 5, 8400)), (640, 640)) is YOLO
+    assert recognise(np.zeros((1, 3549, 85)), (416, 416)) is YOLOX
+    assert recognise(np.full((1, 3549, 85), 30.0), (416, 416)) is YOLOX_PIXELS
     for shape in [(1, 25200, 85), (1, 1000), (1, 84, 100)]:
         with pytest.raises(SidewalkError, match="none of YOLOv8/11"):
-            recognise(shape, (640, 640))
+            recognise(np.zeros(shape), (640, 640))
 
 
 def test_a_cell_of_yolox_is_decoded_from_its_place_and_stride() -> None:

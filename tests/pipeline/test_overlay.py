@@ -100,6 +100,21 @@ def test_labels_stay_inside_the_picture(box: tuple[float, float, float, float]) 
     assert (candidates[:, 2:] <= [480, 360]).all()
 
 
+@pytest.mark.parametrize("size", [(640, 80), (64, 48)])
+def test_labels_are_shortened_to_a_narrow_picture(size: tuple[int, int]) -> None:
+    height, width = size
+    image = np.full((height, width, 3), 30, np.uint8)
+    style, line = Overlay()._style(height), "#1 female, adult, walking"
+    short = style.fit(line, width)
+    assert short.startswith("#1")
+    assert line.startswith(short)
+    assert style.size(short)[0] <= width
+    assert style.fit(line, 640) == line
+    drawn = Overlay().draw(image, result(Person(1, (width * 0.3, height * 0.5, width * 0.6, height), 0.9, WOMAN)))
+    # Where no letter is cut off, the edge shows the picture and the label's colour, nothing between.
+    assert len(np.unique(drawn[:, -2:].reshape(-1, 3), axis=0)) <= 2
+
+
 def test_labels_of_neighbours_do_not_cover_each_other() -> None:
     people = [Person(n, (100 + 45 * n, 150, 140 + 45 * n, 260), 0.9, WOMAN) for n in range(4)]
     overlay = Overlay()

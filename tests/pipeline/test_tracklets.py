@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import supervision as sv
 
 from pipeline.tracklets import TrackletBuffer, box_quality, crop_person, even_indices, hidden_share, sharpness
@@ -100,6 +101,11 @@ def test_the_person_standing_lower_hides_the_other() -> None:
     behind, front = [0, 0, 10, 20], [5, 0, 15, 24]
     assert hidden_share(np.array([behind, front], dtype=float)).tolist() == [0.5, 0.0]
     assert hidden_share(np.array([behind], dtype=float)).tolist() == [0.0]
+
+
+def test_of_two_cut_by_the_lower_edge_either_may_be_hidden() -> None:
+    small, large = [20, 100, 40, 240], [30, 60, 70, 239.5]
+    assert hidden_share(np.array([small, large])).tolist() == pytest.approx([0.498, 0.194], abs=1e-3)
 
 
 def test_crops_stay_inside_the_picture() -> None:

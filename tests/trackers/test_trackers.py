@@ -161,6 +161,23 @@ def test_a_small_step_back_in_time_counts_as_none_and_a_large_one_starts_anew(na
     assert tracker.ended == [1]
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_a_recording_that_starts_over_is_followed_as_it_was_the_first_time(name: str) -> None:
+    """A clock that has run for long rounds otherwise than one that starts."""
+    random = np.random.default_rng(4)
+    place, velocity = random.uniform(0, 400, (12, 2)), random.normal(0, 40, (12, 2))
+    first, again = create_tracker(name), create_tracker(name)
+    for frame in range(100):
+        again.update(people([]), 1000.3 + frame / 25)
+    for frame in range(250):
+        corner = place + velocity * frame / 25 + random.normal(0, 4, (12, 2))
+        seen = random.random(12) < 0.85
+        clip = people(standing(corner)[seen], random.uniform(0.05, 0.9, 12)[seen])
+        one, other = (tracker.update(clip, frame / 25) for tracker in (first, again))
+        np.testing.assert_array_equal(one.tracker_id, other.tracker_id)
+        np.testing.assert_allclose(one.xyxy, other.xyxy, atol=1e-2)
+
+
 @pytest.mark.parametrize("time", [float("nan"), float("inf")])
 def test_a_time_that_is_no_time_is_an_error(time: float) -> None:
     with pytest.raises(ValueError, match="timestamp"):
@@ -177,8 +194,11 @@ def test_reset_forgets_people_but_not_the_ids_they_had(name: str) -> None:
     assert tracker.update(people(box), 0.1).tracker_id.tolist() == [2]
 
 
-def test_two_cameras_share_neither_ids_nor_state() -> None:
-    one, other = create_tracker("sidewalk"), create_tracker("sidewalk")
+@pytest.mark.parametrize("name", ["sidewalk", "ultralytics:bytetrack", "ultralytics:botsort"])
+def test_two_cameras_share_neither_ids_nor_state(name: str) -> None:
+    if name.startswith("ultralytics:"):
+        pytest.importorskip("lap")
+    one, other = create_tracker(name), create_tracker(name)
     box = [[10, 10, 50, 110]]
     for frame in range(5):
         assert one.update(people(box), frame / 10).tracker_id.tolist() == [1]
@@ -334,12 +354,12 @@ def test_whoever_walks_past_somebody_hidden_keeps_their_own_number(name: str) ->
 @pytest.mark.parametrize("name", ["sidewalk", "bytetrack", "botsort"])
 def test_whose_track_goes_on_under_an_older_number_is_told(name: str) -> None:
     tracker = create_tracker(name, lost_seconds=5.0)
-    whole, merged = [[200.0, 100, 280, 340]], {}
+    merged: dict[int, int] = {}
     for frame in range(75):
-        tracker.update(people(whole), frame / 25)
+        tracker.update(people([[200, 100, 280, 340]]), frame / 25)
     for frame in range(75, 220):
-        head = [[200.0, 100, 280, 195]]
-        found = tracker.update(people([] if frame < 80 else head if frame < 120 else whole), frame / 25)
+        x = 200 + max(300 - 6 * (frame - 80), 0)
+        found = tracker.update(people([[x, 100, x + 80, 340]] if frame >= 80 else []), frame / 25)
         assert tracker.merged.keys() <= set(tracker.ended)
         assert set(tracker.merged.values()) <= set(found.tracker_id.tolist())
         merged |= tracker.merged
