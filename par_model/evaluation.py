@@ -75,7 +75,7 @@ def predict(
         parts.append(schema.probabilities(recognizer.logits([[next(features) for _ in window] for window in windows])))
         progress(min(start + batch, len(tracklets)))
     if not kept:
-        raise DatasetError(f"no tracklet can be read ({tracklets.problems.summary() or 'the data set is empty'})")
+        raise DatasetError(f"no tracklet can be read ({tracklets.problems.told() or 'the data set is empty'})")
     probabilities = np.concatenate(parts).astype(np.float64)
     shares = np.concatenate(
         [schema.shares(probabilities, group)[:, -len(group.attributes) :] for group in schema.groups], axis=1
@@ -121,7 +121,7 @@ def evaluate(
 
     protocol: `pooled` and `instance` judge the checkpoint's decisions, or with `fixed_threshold` every
     column against that number (0.45 is the public code's); `argmax` the likeliest class. Rows in which a
-    group is unknown do not count for it.
+    group is unknown do not count for it. Raises DatasetError where all are in every row.
     """
     check_threshold(protocol, fixed_threshold)
     schema = predictions.schema
@@ -159,6 +159,8 @@ def evaluate(
             attributes[attribute.word] = _attribute_scores(
                 labels[:, offset] == 1, chosen[known, columns.start + offset] == 1
             )
+    if not groups:
+        raise DatasetError(f"of {len(predictions.keys)} tracklets no label is known to judge by; fill in their labels")
     names = [*COLUMNS[protocol], "answered", "right_when_answered", "calibration_error"]
     means = {name: round(float(np.mean([row[name] for row in groups.values()])), 5) for name in names}
     return {

@@ -59,13 +59,13 @@ def prove(
 
     Windows of all lengths go through the two streaming graphs, some whole ones through the third where it is there.
 
-    count: random crops beside the real ones. Returns {`backend-device`: parity}.
+    count: random crops beside the real ones, more where two windows take more. Returns {`backend-device`: parity}.
     """
     from par_model.recognizer import Recognizer
     from par_model.runtimes import GraphRuntime, TorchRuntime
 
     folder = Path(folder)
-    samples = [*crops, *random_crops(count)]
+    samples = proof_crops(crops, count, model.config.frames)
     reference = Recognizer(TorchRuntime(model, "cpu", "fp32"), model.config, model.schema)
     wanted, frames = _read_windows(reference, samples), _normalised_windows(model, samples)
     whole = (folder / WHOLE).is_file()
@@ -88,7 +88,7 @@ def prove(
     report = {
         "precision": precision,
         "limit": LIMITS[precision],
-        "crops": {"real": len(crops), "random": count},
+        "crops": {"real": len(crops), "random": len(samples) - len(crops)},
         "graphs": {name: sha256(folder / name) for name in (*GRAPHS, *([WHOLE] if whole else []))},
         "runtimes": {name: asdict(parity) for name, parity in parities.items()},
     }
@@ -136,6 +136,11 @@ def compare(schema: Schema, wanted: np.ndarray, found: np.ndarray, limit: float)
     return Parity(difference, flipped, agreement, difference <= limit and flipped == 0)
 
 
+def proof_crops(crops: Sequence[np.ndarray], count: int, frames: int) -> list[np.ndarray]:
+    """The real crops and `count` random ones, or as many as make two whole windows of `frames`: one of any length."""
+    return [*crops, *random_crops(max(count, 2 * frames))]
+
+
 def random_crops(count: int, seed: int = 0) -> list[np.ndarray]:
     """Crops of many shapes: blocks of colour under noise."""
     rng = np.random.default_rng(seed)
@@ -159,7 +164,10 @@ def _read_windows(recognizer: Any, crops: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _normalised_windows(model: VTFPAR, crops: Sequence[np.ndarray]) -> np.ndarray:
-    """Four windows or fewer of the last crops, as the whole graph takes them: (B, T, 3, H, W) float32."""
+    """One to four windows of the last crops, as the whole graph takes them: (B, T, 3, H, W) float32.
+
+    crops: enough for one window at least.
+    """
     frames = model.config.frames
     chosen = crops[-4 * frames :][: len(crops) // frames * frames]
     batch = CropBatch(model.config.image_size, model.config.preprocessing, len(chosen)).fill(chosen)

@@ -8,7 +8,7 @@ schema's YAML. Checkpoints of the public code skip them: they were trained on th
 from __future__ import annotations
 
 import hashlib
-import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -69,6 +69,12 @@ def encode_texts(tower: nn.Module, sentences: Sequence[str]) -> Tensor:
     return features.float()
 
 
+def words_of(sentence: str) -> list[str]:
+    """Its words in lower case, of any script: letters and digits with the marks that belong to them."""
+    kept = (c if c.isalnum() or unicodedata.category(c).startswith("M") else " " for c in sentence.lower())
+    return "".join(kept).split()
+
+
 def hashed_text_features(sentences: Sequence[str], width: int = 128) -> Tensor:
     """Text features without any text tower: each word is a fixed random direction, a sentence their normalised sum.
 
@@ -77,7 +83,7 @@ def hashed_text_features(sentences: Sequence[str], width: int = 128) -> Tensor:
     """
     features = np.zeros((len(sentences), width))
     for row, sentence in zip(features, sentences):
-        for word in re.findall(r"[a-z0-9]+", sentence.lower()):
+        for word in words_of(sentence):
             if word not in STOP_WORDS:
                 seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest(), "little")
                 row += np.random.RandomState(seed).standard_normal(width)

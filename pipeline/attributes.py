@@ -86,10 +86,12 @@ class AttributeState:
         }
 
     def settled(self, track: int) -> bool:
-        """Whether a label is shown for everything that lasts."""
+        """Whether a label is shown for everything that lasts and that the model answers at all."""
         belief = self._beliefs.get(track)
         return belief is not None and all(
-            shown is not None for group, shown in zip(self.schema.groups, belief.shown) if group.dynamics == "static"
+            shown is not None
+            for group, shown in zip(self.schema.groups, belief.shown)
+            if group.dynamics == "static" and group.above < 1.0
         )
 
     def distribution(self, track: int) -> dict[str, np.ndarray]:

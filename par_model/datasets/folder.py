@@ -14,7 +14,7 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from par_model.datasets.labels import LabelCoder
+from par_model.datasets.labels import LabelCoder, read_table
 from par_model.datasets.tracklets import DatasetError, Picture, Problems, Tracklet, TrackletSet
 from par_model.schema import Schema
 
@@ -29,31 +29,26 @@ def read_folder(root: Path, schema: Schema, labels: Path | None = None, *, stric
     table = labels or root / "labels.csv"
     found: list[Tracklet] = []
     folders = {path.name for path in root.iterdir() if path.is_dir()} if root.is_dir() else set()
-    try:
-        file = table.open(newline="", encoding="utf-8-sig")
-    except OSError as error:
-        raise DatasetError(f"{table}: {error.strerror or error}; give a folder with labels.csv") from error
-    with file:
-        reader = label_rows(file, table)
-        coder.check_groups([name for name in reader.fieldnames or () if name not in NO_GROUPS], str(table))
-        for number, row in enumerate(reader, start=2):
-            name = (row.pop("tracklet") or "").strip()
-            split, person = ((row.pop(column, "") or "").strip() for column in ("split", "person"))
-            try:
-                values = coder.encode_words({key: cell for key, cell in row.items() if key is not None})
-            except ValueError as error:
-                problems.add("unknown value", f"{table.name}:{number}: {error}")
-                continue
-            pictures = tuple(
-                Picture(path)
-                for path in sorted((root / name).iterdir() if name in folders else ())
-                if path.suffix.lower() in PICTURES
-            )
-            folders.discard(name)
-            if not pictures:
-                problems.add("label without tracklet", f"{table.name}:{number}: no pictures in {root / name}")
-                continue
-            found.append(Tracklet(name, pictures, values, split, person=person))
+    reader = label_rows(read_table(table, "give a folder with labels.csv"), table)
+    coder.check_groups([name for name in reader.fieldnames or () if name not in NO_GROUPS], str(table))
+    for number, row in enumerate(reader, start=2):
+        name = (row["tracklet"] or "").strip()
+        split, person = ((row.get(column) or "").strip() for column in ("split", "person"))
+        try:
+            values = coder.encode_words(row)
+        except ValueError as error:
+            problems.add("unknown value", f"{table.name}:{number}: {error}")
+            continue
+        pictures = tuple(
+            Picture(path)
+            for path in sorted((root / name).iterdir() if name in folders else ())
+            if path.suffix.lower() in PICTURES
+        )
+        folders.discard(name)
+        if not pictures:
+            problems.add("label without tracklet", f"{table.name}:{number}: no pictures in {root / name}")
+            continue
+        found.append(Tracklet(name, pictures, values, split, person=person))
     for name in sorted(folders):
         problems.add("tracklet without label", f"{root / name} is not in {table.name}")
     return TrackletSet(schema, found, problems)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import io
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from par_model.datasets.tracklets import UNKNOWN, DatasetError
-from par_model.schema import Group, Schema
+from par_model.schema import Group, Schema, load_schema
 
 YES = {"1", "yes", "true", "y"}
 NO = {"0", "no", "false", "n"}
@@ -29,12 +31,27 @@ class LabelCoder:
 
     def encode_indices(self, values: Mapping[str, str | int]) -> np.ndarray:
         """values: class index by group name; other keys are ignored, groups left out are unknown."""
-        return self._encode({name: values[name] for name in self.schema.group_names if name in values}, self._by_index)
+        return self._encode(values, self._by_index)
 
     def encode_words(self, values: Mapping[str, object]) -> np.ndarray:
-        """values: by group name a word or label of the group, its index, a yes or no, or nothing where unknown."""
-        self.check_groups(values, "labels")
+        """values: by group name a word or label of the group, its index, a yes or no, or nothing where unknown.
+
+        Other keys are ignored, groups left out are unknown.
+        """
         return self._encode(values, self._by_word)
+
+    def check_order(self, original: str) -> None:
+        """Raise DatasetError for a group whose words are not those by whose places a data set numbers its labels.
+
+        original: name of the packaged schema that has them; groups it does not have may be of any kind.
+        """
+        for group in load_schema(original).groups:
+            words = [attribute.word for attribute in group.attributes]
+            if group.name in self.schema.group_names and words != [a.word for a in self.schema[group.name].attributes]:
+                raise DatasetError(
+                    f"schema {self.schema.name!r} has other words for {group.name!r} than schema {original!r}, whose "
+                    f"places these labels give ({', '.join(words)}); use that schema"
+                )
 
     def check_groups(self, names: Iterable[str], where: str) -> None:
         """Raise DatasetError for a name that is no group of the schema."""
@@ -46,11 +63,11 @@ class LabelCoder:
 
     def _encode(self, values: Mapping[str, object], read: _Read) -> np.ndarray:
         row = np.full(len(self.schema.words), UNKNOWN, dtype=np.int8)
-        for name, value in values.items():
-            group = self.schema[name]
+        for group in self.schema.groups:
+            value = values.get(group.name)
             if value is None or (isinstance(value, str) and not value.strip()):
                 continue
-            columns = self.schema.slices[name]
+            columns = self.schema.slices[group.name]
             row[columns] = 0
             choice = read(group, value)
             if choice is not None:
@@ -83,3 +100,13 @@ class LabelCoder:
             return int(text)
         known = ", ".join(group.labels)
         raise ValueError(f"{group.name} is {value!r}; it must be one of {known}")
+
+
+def read_table(path: Path, remedy: str) -> io.StringIO:
+    """The text of a CSV, for `csv` to read. Raises DatasetError where it cannot be read, ending with `remedy`."""
+    try:
+        return io.StringIO(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror or error}; {remedy}") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not UTF-8 (byte {error.start}); save it as CSV in UTF-8") from error

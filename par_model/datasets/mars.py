@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from par_model.datasets.labels import LabelCoder
+from par_model.datasets.labels import LabelCoder, read_table
 from par_model.datasets.tracklets import DatasetError, Picture, Problems, Tracklet, TrackletSet
 from par_model.schema import Schema
 
@@ -61,34 +61,33 @@ class MarsRow:
 
 
 def read_labels(path: Path, schema: Schema, problems: Problems) -> list[MarsRow]:
-    """Every row of a MARS-Attribute CSV whose values are known; the others go to `problems`."""
+    """Every row of a MARS-Attribute CSV whose values are known; the others go to `problems`.
+
+    Raises DatasetError where it cannot be read or a group of the schema has other words than in schema `mars`.
+    """
     coder = LabelCoder(schema, positive=POSITIVE)
+    coder.check_order("mars")
     rows: list[MarsRow] = []
-    try:
-        file = path.open(newline="", encoding="utf-8-sig")
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror or error}; give the MARS-Attribute CSV") from error
-    with file:
-        reader = csv.reader(file)
-        names = [name.strip().lower() for name in next(reader, [])]
-        heading = [VERSION_1.get(name, name) for name in names]
-        missing = [name for name in ("person_id", "camera_id", "tracklets_id") if name not in heading]
-        if missing:
-            raise DatasetError(f"{path}: no column {missing[0]!r}; this is not a MARS-Attribute CSV")
-        for group in schema.group_names:
-            if group not in heading and not (group in NOT_IN_VERSION_1 and "person-id" in names):
-                problems.add("missing column", f"{path.name}: none is called {group!r}; it is left unknown")
-        for number, cells in enumerate(reader, start=2):
-            if not cells:
-                continue
-            row = dict(zip(heading, cells))
-            try:
-                person, camera, tracklet = (int(row[name]) for name in ("person_id", "camera_id", "tracklets_id"))
-                labels = coder.encode_indices(row)
-            except (KeyError, ValueError) as error:
-                problems.add("unknown value", f"{path.name}:{number}: {error}")
-                continue
-            rows.append(MarsRow(person, camera, tracklet, labels))
+    reader = csv.reader(read_table(path, "give the MARS-Attribute CSV"))
+    names = [name.strip().lower() for name in next(reader, [])]
+    heading = [VERSION_1.get(name, name) for name in names]
+    missing = [name for name in ("person_id", "camera_id", "tracklets_id") if name not in heading]
+    if missing:
+        raise DatasetError(f"{path}: no column {missing[0]!r}; this is not a MARS-Attribute CSV")
+    for group in schema.group_names:
+        if group not in heading and not (group in NOT_IN_VERSION_1 and "person-id" in names):
+            problems.add("missing column", f"{path.name}: none is called {group!r}; it is left unknown")
+    for number, cells in enumerate(reader, start=2):
+        if not cells:
+            continue
+        row = dict(zip(heading, cells))
+        try:
+            person, camera, tracklet = (int(row[name]) for name in ("person_id", "camera_id", "tracklets_id"))
+            labels = coder.encode_indices(row)
+        except (KeyError, ValueError) as error:
+            problems.add("unknown value", f"{path.name}:{number}: {error}")
+            continue
+        rows.append(MarsRow(person, camera, tracklet, labels))
     return rows
 
 
@@ -132,12 +131,14 @@ def read_mars(
     """The labelled tracklets under a MARS folder.
 
     root: holds bbox_train and bbox_test; labels: the CSV; tracks: folder of the two .mat lists (ROOT/info
-    where it exists).
+    where it exists). Raises DatasetError where one of them is missing.
     """
     problems = Problems(strict)
     rows = read_labels(labels, schema, problems)
     folder = tracks or root / "info"
     lists = {split: list(folder.glob(f"*tracks_{split}_info.mat")) for split in FOLDERS}
+    if tracks is not None and not any(lists.values()):
+        raise DatasetError(f"{tracks}: no *tracks_train_info.mat or *tracks_test_info.mat; give tracks their folder")
     expected = expected_pictures(rows, {split: read_tracks(paths[0]) for split, paths in lists.items() if paths})
     pictures = _pictures(root, problems)
     found: list[Tracklet] = []

@@ -50,7 +50,8 @@ def read_openpar(path: Path, schema: Schema, root: Path | None = None, *, strict
 
     root: folder the picture paths are looked for under when they do not exist as stored:
     ROOT/<tracklet>/<file>. Labels come from `result_dict`; the pickle's own `label` repeats one row and is
-    not read.
+    not read. A one-of group with no positive or several is unknown. Raises DatasetError where the file is no such
+    pickle or has other words than the schema.
     """
     problems = Problems(strict)
     try:
@@ -94,9 +95,19 @@ def read_openpar(path: Path, schema: Schema, root: Path | None = None, *, strict
         else:
             if len(present) < len(files):
                 problems.add("missing picture", f"{name} has {len(present)} of its {len(files)} pictures")
+            labels = labels.astype(np.int8)
+            for group in _ambiguous(labels, schema):
+                problems.add("no single answer", f"{name}: {group} in {path.name}; it is left unknown")
+                labels[schema.slices[group]] = UNKNOWN
             frames = tuple(Picture(file) for file in present)
-            found.append(Tracklet(name, frames, labels.astype(np.int8), splits.get(index, ""), person=_person(name)))
+            found.append(Tracklet(name, frames, labels, splits.get(index, ""), person=_person(name)))
     return TrackletSet(schema, found, problems)
+
+
+def _ambiguous(labels: np.ndarray, schema: Schema) -> list[str]:
+    """Names of the one-of groups that a row (A,) says something of, but not which one attribute holds."""
+    answers = {group.name: labels[schema.slices[group.name]] for group in schema.groups if group.kind == "one-of"}
+    return [name for name, row in answers.items() if (row == 1).sum() != 1 and (row != UNKNOWN).any()]
 
 
 def _person(tracklet: str) -> str:

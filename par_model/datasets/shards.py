@@ -23,7 +23,10 @@ def shard_paths(sources: Sequence[Path]) -> list[Path]:
 
 
 def read_shards(sources: Sequence[Path], schema: Schema, *, strict: bool = False) -> TrackletSet:
-    """Every tracklet of the shards. Pictures are not decoded: each is remembered by its place in the tar."""
+    """Every tracklet of the shards. Pictures are not decoded: each is remembered by its place in the tar.
+
+    Groups that the schema does not have are ignored. Raises DatasetError where no tracklet can be read.
+    """
     problems = Problems(strict)
     coder = LabelCoder(schema)
     found: list[Tracklet] = []
@@ -33,7 +36,7 @@ def read_shards(sources: Sequence[Path], schema: Schema, *, strict: bool = False
         except (OSError, tarfile.TarError) as error:
             problems.add("unreadable shard", f"{path}: {error}")
     if not found:
-        raise DatasetError(f"no readable tracklet in {', '.join(map(str, sources))} ({problems.summary() or 'empty'})")
+        raise DatasetError(f"no readable tracklet in {', '.join(map(str, sources))} ({problems.told() or 'empty'})")
     return TrackletSet(schema, found, problems)
 
 
@@ -61,7 +64,10 @@ def _read_shard(path: Path, coder: LabelCoder, problems: Problems) -> list[Track
             problems.add("label without tracklet", f"{path.name}: {key} has no pictures")
             continue
         try:
-            values = coder.encode_words(json.loads(text)["attributes"])
+            attributes = dict(json.loads(text)["attributes"])
+            if attributes and not attributes.keys() & set(coder.schema.group_names):
+                raise ValueError(f"schema {coder.schema.name!r} has none of its groups {', '.join(attributes)}")
+            values = coder.encode_words(attributes)
         except (ValueError, KeyError, TypeError) as error:
             problems.add("unknown value", f"{path.name}: {key}.json: {error}")
             continue

@@ -98,6 +98,10 @@ class Problems:
         """One line, or '' where nothing was wrong."""
         return ", ".join(f"{kind}: {count}" for kind, count in sorted(self.counts.items()))
 
+    def told(self) -> str:
+        """The summary and the first line, for an error that says what is left; '' where nothing was wrong."""
+        return f"{self.summary()}; first {self.lines[0]}" if self.lines else self.summary()
+
 
 @dataclass
 class TrackletSet:

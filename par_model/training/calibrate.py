@@ -15,6 +15,9 @@ from par_model.schema import Calibration as GroupNumbers
 from par_model.schema import Group, Schema
 from par_model.training.config import Calibration, Marginal
 
+ABSTAINS = GroupNumbers(temperature=100.0, below=0.0, above=1.0)
+"""Of a group that is never answered: probabilities too flat for rounding to bring one to 0 or 1."""
+
 
 def calibrate(model: VTFPAR, logits: np.ndarray, labels: np.ndarray, settings: Calibration) -> None:
     """Fit the model's schema and shift its logits in place.
@@ -40,7 +43,7 @@ def calibrate(model: VTFPAR, logits: np.ndarray, labels: np.ndarray, settings: C
             temperature, offset = fit_platt(scores[:, 0], wanted[:, 0])
             offsets[columns.start] = offset
             probabilities = 1.0 / (1.0 + np.exp(-(scores[:, 0] + offset) / temperature))
-            threshold = max(settings.least, best_threshold(probabilities, wanted[:, 0]))
+            threshold = min(0.98, max(0.02, settings.least, best_threshold(probabilities, wanted[:, 0])))
             below, above = max(0.02, threshold - settings.band), min(0.98, threshold + settings.band)
             numbers[group.name] = GroupNumbers(temperature, round(below, 4), round(above, 4), prior)
         else:
@@ -98,12 +101,12 @@ def fit_platt(scores: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
     numbers = torch.zeros(2, dtype=torch.float64, requires_grad=True)
 
     def loss() -> Tensor:
-        slope = numbers[0].exp()
+        slope = _slope(numbers)
         fit = F.binary_cross_entropy_with_logits(slope * (x + numbers[1]), y)
         return fit + 1e-4 * numbers.square().sum()
 
     _minimise(numbers, loss)
-    return _bounded(1.0 / float(numbers[0].detach().exp())), float(numbers[1].detach())
+    return _bounded(1.0 / float(_slope(numbers.detach()))), float(numbers[1].detach())
 
 
 def fit_softmax(scores: np.ndarray, wanted: np.ndarray) -> tuple[float, np.ndarray]:
@@ -116,12 +119,17 @@ def fit_softmax(scores: np.ndarray, wanted: np.ndarray) -> tuple[float, np.ndarr
     numbers = torch.zeros(1 + scores.shape[1], dtype=torch.float64, requires_grad=True)
 
     def loss() -> Tensor:
-        slope, offsets = numbers[0].exp(), numbers[1:] - numbers[1:].mean()
+        slope, offsets = _slope(numbers), numbers[1:] - numbers[1:].mean()
         return F.cross_entropy((x + offsets) * slope, y) + numbers.square().sum() / (18.0 * len(x))
 
     _minimise(numbers, loss)
     fitted = numbers.detach()
-    return _bounded(1.0 / float(fitted[0].exp())), (fitted[1:] - fitted[1:].mean()).numpy().astype(np.float32)
+    return _bounded(1.0 / float(_slope(fitted))), (fitted[1:] - fitted[1:].mean()).numpy().astype(np.float32)
+
+
+def _slope(numbers: Tensor) -> Tensor:
+    """What the first number stands for, kept finite: logits that hardly differ would send it to infinity."""
+    return numbers[0].clamp(-20.0, 20.0).exp()
 
 
 def _bounded(temperature: float) -> float:

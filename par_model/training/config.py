@@ -17,6 +17,7 @@ class ConfigError(ValueError):
 
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+Chance = Annotated[float, Field(ge=0.0, le=1.0)]
 Marginal = Share | dict[str, Share]
 
 
@@ -84,39 +85,42 @@ class Augmentation(Section):
     some are underexposed at most, as at night. cast: some have up to 1 + cast times the temperature and tint. haze:
     share of light that comes from a veil of a brightness of 0.25 to 0.95, its channels apart by veil_tint. crush: up to
     this brightness all turns black. shadows: what a channel is brighter or darker throughout, as where black levels are
-    badly set. *_chance: probabilities. independent_frames: the published augmentation instead, a border of
-    `shift_pixels`, random crop and mirroring per frame.
+    badly set. *_chance: probabilities. recolour_chance: hues turned and paled, down to gray as of infrared cameras, so
+    that things are told by their shape as well; the groups named in `colours` are then unknown. independent_frames: the
+    published augmentation instead, a border of `shift_pixels`, random crop and mirroring per frame.
     """
 
-    flip: float = 0.5
+    flip: Chance = 0.5
     scale: float = 0.12
     shift: float = 0.06
     frame_shift: float = 0.02
     aspect: float = 0.08
     rotation: float = 4.0
-    low_resolution: float = 0.2
+    low_resolution: Chance = 0.2
     max_shrink: float = 4.0
     gamma: float = 0.3
     exposure: float = 0.3
-    dark_chance: float = 0.15
+    dark_chance: Chance = 0.15
     dark: float = 1.0
     temperature: float = 0.15
     tint: float = 0.06
-    cast_chance: float = 0.2
+    cast_chance: Chance = 0.2
     cast: float = 1.5
     saturation: float = 0.3
     contrast: float = 0.3
-    haze_chance: float = 0.25
+    haze_chance: Chance = 0.25
     haze: float = 0.5
     veil_tint: float = 0.2
-    crush_chance: float = 0.25
+    crush_chance: Chance = 0.25
     crush: float = 0.16
     shadows: float = 0.06
-    blur_chance: float = 0.2
+    blur_chance: Chance = 0.2
     blur: float = 1.2
     noise: float = 0.04
-    erase_chance: float = 0.15
+    erase_chance: Chance = 0.15
     erase: float = 0.3
+    recolour_chance: Chance = 0.0
+    colours: tuple[str, ...] = ("top color", "bottom color")
     independent_frames: bool = False
     shift_pixels: int = 10
 

@@ -66,14 +66,20 @@ class Report:
 
         return show
 
-    def problems(self, splits: Splits) -> None:
-        """Say how much data there is and what was wrong with it."""
+    def problems(self, splits: Splits, *, begun: bool) -> None:
+        """Say how much data there is, what was wrong with it, and what nobody will learn from it.
+
+        begun: whether the model knows something of groups already.
+        """
         for name, part in (("training", splits.train), ("validation", splits.validation)):
             self.console.print(f"{name}: {len(part)} tracklets")
             for line in part.problems.lines[:5]:
                 self.console.print(f"  {line}", markup=False)
             if part.problems.counts:
                 self.console.print(f"  left out or mended: {part.problems.summary()}", markup=False)
+        if splits.untaught:
+            fate = "left as they are" if begun else "the model will abstain from them"
+            self.console.print(f"no training label tells of {', '.join(splits.untaught)}: {fate}", markup=False)
 
     def resume(self, rows: list[dict[str, Any]]) -> None:
         """Start the log from what an earlier part of the run had written."""

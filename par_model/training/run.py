@@ -6,21 +6,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 
 from par_model.checkpoint import save
+from par_model.datasets import UNKNOWN
 from par_model.errors import SchemaError
 from par_model.runtimes import torch_device
 from par_model.schema import load_schema
-from par_model.training.calibrate import calibrate, check_marginals
+from par_model.training.calibrate import ABSTAINS, calibrate, check_marginals
 from par_model.training.config import ConfigError, Run
 from par_model.training.objective import Objective
 from par_model.training.pictures import PictureStore
 from par_model.training.report import Report
 from par_model.training.setup import build_model, cache_folder, judged, read_splits
 from par_model.training.stage import Bench, StageRun
-from par_model.training.state import Progress, read_state, write_state
+from par_model.training.state import KeptRows, Progress, read_state, write_state
 
 ANYTIME = {"out", "cache", "device", "threads", "save_every", "compile", "half", "calibration"}
 """Settings that may change when a run goes on."""
@@ -32,8 +34,8 @@ def train(run: Run, *, report: Report | None = None) -> Path:
     report: what is told of it, to the terminal and into `out` by default.
 
     Everything random follows from the seed, the stage and the step. The state is written every `save_every`
-    seconds; a run started again with the same `out` goes on from there, to the same weights; with other settings that
-    decide them it is refused. Raises ConfigError, DatasetError, CheckpointError or DeviceError in one line.
+    seconds; a run started again with the same `out` goes on from there, to the same weights; with other settings or
+    data that decide them it is refused. Raises ConfigError, DatasetError, CheckpointError or DeviceError in one line.
     """
     if run.threads:
         torch.set_num_threads(run.threads)
@@ -41,10 +43,16 @@ def train(run: Run, *, report: Report | None = None) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     state = out / "state.pt"
     settings = run.model_dump(mode="json", exclude=ANYTIME)
-    write = partial(write_state, state, settings=settings)
     found = read_state(state, settings, _completed)
     bench = set_up(run, report or Report(out))
+    data = bench.digest()
+    write = partial(write_state, state, settings=settings, data=data)
     progress, parts = found if found else (Progress(), {})
+    if parts.pop("data", data) != data:
+        raise ConfigError(
+            f"{out} holds a run on other data: tracklets, labels or pictures have changed since; give another out, or "
+            f"remove {state}"
+        )
     if "model" in parts:
         bench.model.load_state_dict(parts["model"])
     bench.report.resume(progress.rows)
@@ -79,6 +87,11 @@ def set_up(run: Run, report: Report) -> Bench:
             Objective(stage.loss, schema, splits.ratio)
         except SchemaError as error:
             raise ConfigError(f"stages.{number}.loss: {error}") from error
+        if stage.augment is not None and stage.augment.recolour_chance:
+            try:
+                _ = [schema[name] for name in stage.augment.colours]
+            except SchemaError as error:
+                raise ConfigError(f"stages.{number}.augment.colours: {error}") from error
     model = build_model(run, schema, splits.ratio).to(device)
     size = model.config.image_size
     moves = any(stage.augment is not None and not stage.augment.independent_frames for stage in run.stages)
@@ -102,18 +115,25 @@ def set_up(run: Run, report: Report) -> Bench:
     if device.type == "cuda" and 2 * sum(store.nbytes for store in stores) <= torch.cuda.mem_get_info(device)[0]:
         for store in stores:
             store.hold_on(device)
-    report.problems(splits)
-    return Bench(run, model, splits, *stores, device, report)
+    begun = run.model.start is not None
+    report.problems(splits, begun=begun)
+    untaught = np.flatnonzero(begun & (splits.train.labels == UNKNOWN).all(axis=0))
+    return Bench(run, model, splits, *stores, device, report, KeptRows(model.head, untaught))
 
 
 def finish(bench: Bench, progress: Progress, path: Path) -> Path:
-    """Fit temperatures and thresholds and write the checkpoint with a summary of the run."""
+    """Fit temperatures and thresholds and write the checkpoint with a summary of the run.
+
+    Groups that nothing taught, neither this run nor the model it began with, are never answered.
+    """
     model, run = bench.model, bench.settings
     model.backbone.freeze(True)
     logits = bench.validate(model, model.config.frames)
     model.fit_appearance(bench.stripes())
     if run.calibration.fit:
         calibrate(model, logits, bench.splits.validation.labels, run.calibration)
+    if run.model.start is None:
+        model.schema = model.schema.calibrated(dict.fromkeys(bench.splits.untaught, ABSTAINS))
     last = [row for row in progress.rows if row["stage"] == run.stages[-1].name]
     best = max(last, key=lambda row: row["score"], default=None)
     summary: dict[str, Any] = {

@@ -34,6 +34,12 @@ class Splits:
     validation: TrackletSet
     ratio: Tensor
 
+    @property
+    def untaught(self) -> list[str]:
+        """Names of the groups of which no training tracklet has a label."""
+        labels = self.train.labels
+        return [name for name, columns in self.train.schema.slices.items() if (labels[:, columns] == UNKNOWN).all()]
+
 
 def read_splits(data: Data, schema: Schema) -> Splits:
     """Open training and validation data; raises DatasetError where one is missing or tells nothing."""
@@ -54,17 +60,18 @@ def read_splits(data: Data, schema: Schema) -> Splits:
 def judged(train: TrackletSet, validation: TrackletSet) -> Splits:
     """The two sets with what their labels say. Raises DatasetError where one is too small or nothing of it is known."""
     for name, part in (("training", train), ("validation", validation)):
+        why = f" ({part.problems.told()})" if part.problems.counts else ""
         if len(part) < 2:
-            raise DatasetError(f"the {name} set has {len(part)} tracklets; give two at least")
+            raise DatasetError(f"the {name} set has {len(part)} tracklets; give two at least{why}")
         if (part.labels == UNKNOWN).all():
-            raise DatasetError(f"of the {name} set no label is known, or no picture can be read")
+            raise DatasetError(f"of the {name} set no label is known, or no picture can be read{why}")
     return Splits(train, validation, positive_ratio(train.labels))
 
 
 def hold_out(found: TrackletSet, share: float) -> tuple[TrackletSet, TrackletSet]:
     """The tracklets of most persons, and of about `share` of them, which depends on their names alone.
 
-    Raises DatasetError where a tracklet does not tell whose it is.
+    Raises DatasetError where a tracklet does not tell whose it is, or fewer than two of many would be held out.
     """
     parts: tuple[list[Tracklet], list[Tracklet]] = [], []
     for tracklet in found:
@@ -72,6 +79,12 @@ def hold_out(found: TrackletSet, share: float) -> tuple[TrackletSet, TrackletSet
             raise DatasetError(f"{tracklet.key} does not tell whose it is, as data.held_out must know; give validation")
         drawn = int.from_bytes(hashlib.blake2b(tracklet.person.encode(), digest_size=4).digest(), "big") / 2**32
         parts[drawn < share].append(tracklet)
+    if len(parts[1]) < 2 <= len(parts[0]):
+        persons = len({tracklet.person for tracklet in found})
+        raise DatasetError(
+            f"data.held_out: {share} of {persons} persons sets {len(parts[1])} tracklets aside, and two are needed at "
+            "least; give a larger share, or validation"
+        )
     return TrackletSet(found.schema, parts[0], found.problems), TrackletSet(found.schema, parts[1], found.problems)
 
 
@@ -161,7 +174,11 @@ def _on_clip(settings: Model, config: ModelConfig, schema: Schema) -> VTFPAR:
         features = encode_texts(text_tower(weights, activation=activation or "gelu"), sentences)
         config = replace(config, text_width=features.shape[1])
     model = build(config, schema, features)
-    model.backbone.load_state_dict(clip_visual_state(weights, grid=config.grid, depth=config.depth))
+    tower = clip_visual_state(weights, grid=config.grid, depth=config.depth)
+    problem = misfit(model.backbone.state_dict(), tower)
+    if problem:
+        raise ConfigError(f"model.clip: {settings.clip.name} has another tower than model.sizes say: {problem}")
+    model.backbone.load_state_dict(tower)
     return model
 
 

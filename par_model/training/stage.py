@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from par_model.datasets import DatasetError
+from par_model.datasets import UNKNOWN, DatasetError
 from par_model.metrics import argmax_scores
 from par_model.model import VTFPAR
 from par_model.schedule import learning_rate
@@ -27,12 +28,12 @@ from par_model.training.objective import CELLS, FrameClassifier, Objective, log_
 from par_model.training.pictures import PictureStore
 from par_model.training.report import Report
 from par_model.training.setup import Splits, cache_folder, parameter_groups
-from par_model.training.state import Average, Progress
+from par_model.training.state import Average, KeptRows, Progress
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all stages of a run share."""
+    """What all stages of a run share. kept: what a run that goes on from a checkpoint leaves of its head."""
 
     settings: Run
     model: VTFPAR
@@ -41,6 +42,17 @@ class Bench:
     held_out: PictureStore
     device: torch.device
     report: Report
+    kept: KeptRows
+
+    def digest(self) -> str:
+        """Names the two data sets by their tracklets, labels and a line of each one's first picture."""
+        name = hashlib.blake2b(digest_size=16)
+        for part, store in ((self.splits.train, self.pictures), (self.splits.validation, self.held_out)):
+            name.update("\n".join(tracklet.key for tracklet in part).encode())
+            name.update(part.labels.tobytes())
+            for chunk in store.chunks:
+                name.update(chunk[:, 0, :, chunk.shape[3] // 2].tobytes())
+        return name.hexdigest()
 
     def normalise(self, pictures: Tensor) -> Tensor:
         """(..., 3, H, W) RGB in [0, 1] as the model wants it."""
@@ -93,6 +105,7 @@ class StageRun:
         self.augment = (
             None if self.stage.augment is None else Augmenter(self.stage.augment, bench.model.config.image_size)
         )
+        self.colours = self._colours()
         self.part_weights = self._part_weights()
         self.forward = self._forward()
         self.optimizer = self._optimizer()
@@ -121,9 +134,12 @@ class StageRun:
         progress, stage = self.progress, self.stage
         began, saved = time.monotonic() - progress.seconds, time.monotonic()
         self.bench.report.begin(stage, progress, len(self.batches))
-        while progress.epoch < stage.epochs and not self._out_of_time():
+        # An epoch that was begun is judged, even where a run was killed between the end of its time and that.
+        while progress.epoch < stage.epochs and (progress.batch or not self._out_of_time()):
             losses: list[float] = []
             for batch in self.batches.epoch(progress.epoch, progress.batch):
+                if self._out_of_time():
+                    break
                 losses.append(self._step(batch))
                 progress.batch += 1
                 progress.seconds = time.monotonic() - began
@@ -132,12 +148,11 @@ class StageRun:
                 if at_step and time.monotonic() - saved >= self.bench.settings.save_every:
                     keep(progress, **self.state())
                     saved = time.monotonic()
-                if self._out_of_time():
-                    break
             progress.epoch, progress.batch = progress.epoch + 1, 0
             if progress.epoch % stage.validate_every == 0 or progress.epoch == stage.epochs or self._out_of_time():
                 self._validate(float(np.mean(losses)) if losses else math.nan)
             keep(progress, **self.state())
+        self.optimizer.zero_grad(set_to_none=True)  # the clock can end a stage between two steps of the optimizer
         self.learner.load_state_dict(torch.load(self.best_path, map_location=self.bench.device, weights_only=True))
 
     def _learner(self) -> nn.Module:
@@ -149,6 +164,17 @@ class StageRun:
         with torch.no_grad():
             classifier.bias.copy_(log_odds(self.bench.splits.ratio))
         return classifier.to(self.bench.device)
+
+    def _colours(self) -> Tensor | None:
+        """(A,) bool: the columns of which a recoloured picture tells nothing; None where none is recoloured."""
+        settings = self.stage.augment
+        if settings is None or not settings.recolour_chance:
+            return None
+        schema = self.bench.model.schema
+        columns = torch.zeros(len(schema.words), dtype=torch.bool)
+        for name in settings.colours:
+            columns[schema.slices[schema[name].name]] = True
+        return columns.to(self.bench.device)
 
     def _part_weights(self) -> Tensor | None:
         if not self.stage.loss.parts:
@@ -244,6 +270,10 @@ class StageRun:
         else:
             maps = load_maps(bench.pictures, batch, bench.device)
             images, maps = self.augment.with_maps(pictures, maps, (CELLS * grid[0], CELLS * grid[1]), generator)
+        targets = batch.targets.to(bench.device)
+        if self.augment is not None and self.colours is not None:
+            images, recoloured = self.augment.recolour(images, generator)
+            targets = torch.where(recoloured[:, None] & self.colours, UNKNOWN, targets)
         images = bench.normalise(images)
         half = bench.settings.precision == "bf16"
         with attention_of(bench.device, half), torch.autocast(bench.device.type, torch.bfloat16, enabled=half):
@@ -252,7 +282,6 @@ class StageRun:
             else:
                 taps = self.features.load(batch, bench.device)
                 output = bench.model.from_taps(images.flatten(0, 1), taps, images.shape[:2])
-        targets = batch.targets.to(bench.device)
         if maps is None or self.part_weights is None:
             return self.objective(output, targets)
         logits, scores = output
@@ -289,6 +318,8 @@ class StageRun:
     def _validate(self, loss: float) -> None:
         """Score the averaged weights and keep them if they are the best so far."""
         bench, progress = self.bench, self.progress
+        if isinstance(self.average.module, VTFPAR):
+            bench.kept.restore(self.average.module.head)
         logits = bench.validate(self.average.module, self.frames, self.held_out_features)
         scores = validation_scores(bench.model, logits, bench.splits.validation.labels)
         row = {

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -28,7 +29,7 @@ class Progress:
 
 
 def write_state(path: Path, progress: Progress, **parts: Any) -> None:
-    """parts: settings of the run, state dictionaries of model, averaged weights and optimizer."""
+    """parts: settings and data of the run, state dictionaries of model, averaged weights and optimizer."""
     partial = path.with_suffix(".partial")
     torch.save({"progress": asdict(progress), **parts}, partial)
     partial.replace(path)
@@ -40,15 +41,19 @@ def read_state(
     """The state a run left, None where it left none.
 
     settings: of the run that wants to go on; completed: adds to settings what they left to defaults. Raises ConfigError
-    where the state was left by a run of others.
+    where the state was left by a run of others, or is damaged.
     """
     if not path.is_file():
         return None
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    key = difference(completed(content.pop("settings", settings)), settings)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        progress, left = Progress(**content.pop("progress")), content.pop("settings", settings)
+    except Exception as error:  # a damaged file raises nearly anything
+        raise ConfigError(f"{path} is damaged ({type(error).__name__}); remove it to begin the run anew") from error
+    key = difference(completed(left), settings)
     if key is not None:
         raise ConfigError(f"{path.parent} holds a run with another {key}; give another out, or remove {path}")
-    return Progress(**content.pop("progress")), content
+    return progress, content
 
 
 def difference(one: Any, other: Any, place: str = "") -> str | None:
@@ -65,6 +70,25 @@ def difference(one: Any, other: Any, place: str = "") -> str | None:
                 return found
         return None
     return None if one == other else place
+
+
+class KeptRows:
+    """The rows of a head that a run must leave as they are: those of attributes that none of its labels teaches.
+
+    Batch statistics of the people it sees would move what the head says of these, and weight decay shrink it.
+    head: each of its tensors has one row an attribute; columns: (K,) int64, the attributes meant.
+    """
+
+    def __init__(self, head: nn.Module, columns: np.ndarray) -> None:
+        self.columns = torch.from_numpy(columns)
+        self.rows = {name: tensor[self.columns] for name, tensor in head.state_dict().items() if tensor.ndim}
+
+    @torch.no_grad()
+    def restore(self, head: nn.Module) -> None:
+        """Give the head its rows back."""
+        tensors = head.state_dict()
+        for name, rows in self.rows.items():
+            tensors[name][self.columns] = rows
 
 
 class Average:

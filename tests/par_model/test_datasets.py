@@ -10,6 +10,7 @@ import sys
 import tarfile
 import types
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,40 @@ def test_duke_folders_and_their_csv_are_read_by_position(tmp_path: Path) -> None
     assert (first.split, second.split) == ("train", "test")
 
 
+def test_labels_by_place_are_read_under_a_schema_of_the_same_words_alone(
+    tmp_path: Path, mars_folder: tuple[Path, Path]
+) -> None:
+    root, table = mars_folder
+    fewer = replace(MARS, groups=tuple(group for group in MARS.groups if group.name in ("hat", "top color")))
+    whole, part = (open_dataset(root, schema, labels=table).labels for schema in (MARS, fewer))
+    assert np.array_equal(part, whole[:, MARS.columns(fewer)])
+    colours = MARS["top color"]
+    turned = replace(fewer, groups=(fewer.groups[0], replace(colours, attributes=colours.attributes[::-1])))
+    for other in (turned, DUKE):
+        with pytest.raises(DatasetError, match=r"has other words for '.*' than schema 'mars'"):
+            open_dataset(root, other, labels=table)
+    picture(tmp_path / "Duke" / "gallery" / "0005" / "0001" / "0.jpg")
+    with pytest.raises(DatasetError, match=r"schema 'mars' has other words for 'backpack' than schema 'duke'"):
+        open_dataset(tmp_path / "Duke", MARS, labels=table)
+
+
+def test_track_lists_that_are_asked_for_must_be_there(tmp_path: Path, mars_folder: tuple[Path, Path]) -> None:
+    root, table = mars_folder
+    with pytest.raises(DatasetError, match=r"nowhere: no \*tracks_train_info\.mat"):
+        open_dataset(root, MARS, labels=table, tracks=tmp_path / "nowhere")
+
+
+def test_a_table_in_another_encoding_is_named(tmp_path: Path, mars_folder: tuple[Path, Path]) -> None:
+    root, table = mars_folder
+    table.write_bytes("person_id,größe".encode("latin-1"))
+    with pytest.raises(DatasetError, match=r"labels\.csv is not UTF-8 \(byte 12\); save it"):
+        open_dataset(root, MARS, labels=table)
+    picture(tmp_path / "mine" / "a" / "1.jpg")
+    (tmp_path / "mine" / "labels.csv").write_bytes("tracklet,hat\na,weiß".encode("latin-1"))
+    with pytest.raises(DatasetError, match=r"labels\.csv is not UTF-8"):
+        open_dataset(tmp_path / "mine", MARS)
+
+
 def public_pickle(path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...] = MARS.words) -> None:
     """Written with a class of the public code's name and its way of pickling."""
     module = types.ModuleType("easydict")
@@ -169,6 +204,9 @@ def public_pickle(path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, words
         for frame in range(2):
             picture(root / name / f"{frame}.jpg")
     labels = {name: np.eye(43, dtype=np.int64)[place] for place, name in enumerate(names)}
+    firsts = [MARS.slices[group.name].start for group in MARS.groups if group.kind == "one-of"]
+    for row in labels.values():
+        row[firsts] = 1
     table = EasyDict(
         track_name=names,
         result_dict=labels,
@@ -187,8 +225,25 @@ def test_the_public_codes_pickle_is_read_with_pictures_that_have_moved(
     monkeypatch.delitem(sys.modules, "easydict")
     found = open_dataset(tmp_path / "pad.pkl", MARS, root=tmp_path / "frames", strict=True)
     assert [tracklet.split for tracklet in found] == ["train", "test"]
-    assert np.flatnonzero(found.labels[1]).tolist() == [1]
+    assert np.flatnonzero(found.labels[1])[:2].tolist() == [1, MARS.slices["pose"].start]
     assert [frame.path.name for frame in found.tracklets[0].pictures] == ["0.jpg", "1.jpg"]
+
+
+def test_of_a_one_of_group_without_one_answer_a_pickle_tells_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public_pickle(tmp_path / "pad.pkl", tmp_path / "frames", monkeypatch)
+    table = pickle.loads((tmp_path / "pad.pkl").read_bytes())
+    row, pose, age = table["result_dict"]["0001C1T0001"], MARS.slices["pose"], MARS.slices["age"]
+    row[pose], row[age.start : age.start + 2] = 0, 1
+    (tmp_path / "pad.pkl").write_bytes(pickle.dumps(table))
+    found = open_dataset(tmp_path / "pad.pkl", MARS, root=tmp_path / "frames")
+    assert found.problems.counts == {"no single answer": 2}
+    unknown = found.labels[0] == UNKNOWN
+    assert unknown[pose].all()
+    assert unknown[age].all()
+    assert unknown.sum() == 6 + 4
+    assert not (found.labels[1] == UNKNOWN).any()
 
 
 def test_a_pickle_with_other_words_in_a_column_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,6 +313,24 @@ def test_shards_give_pictures_by_their_place_in_the_tar(tmp_path: Path) -> None:
     assert found.labels[0, MARS.words.index("hat")] == 1
     assert found.labels[0, MARS.words.index("female")] == UNKNOWN
     assert found.problems.counts == {"label without tracklet": 1}
+
+
+def test_shards_may_tell_more_than_the_schema_asks_but_not_something_else(tmp_path: Path) -> None:
+    image = cv2.imencode(".jpg", np.zeros((8, 4, 3), np.uint8))[1].tobytes()
+    with tarfile.open(tmp_path / "shard.tar", "w") as tar:
+        for key, hat in (("a", True), ("b", "maybe")):
+            add(tar, f"{key}.0.jpg", image)
+            add(tar, f"{key}.json", json.dumps({"attributes": {"hat": hat, "top color": "top red"}}).encode())
+    hats, ages = (replace(MARS, name=name, groups=(MARS[name],)) for name in ("hat", "age"))
+    found = open_dataset(tmp_path, hats)
+    assert found.labels.tolist() == [[1]]
+    assert found.problems.lines == [
+        "unknown value: shard.tar: b.json: hat is 'maybe'; it must be one of no hat, hat",
+    ]
+    with pytest.raises(
+        DatasetError, match=r"unknown value: 2; first .*schema 'age' has none of its groups hat, top color"
+    ):
+        open_dataset(tmp_path, ages)
 
 
 def test_a_folder_of_nothing_known_says_what_is_known(tmp_path: Path) -> None:

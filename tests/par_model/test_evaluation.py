@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from par_model.datasets import UNKNOWN
+from par_model.datasets import UNKNOWN, DatasetError
 from par_model.evaluation import Predictions, calibration_error, confusion, decisions, evaluate, reliability
 from par_model.evaluation_report import write_report
 from par_model.metrics import pooled_scores
@@ -100,6 +100,12 @@ def test_unknown_labels_leave_a_group_out_row_by_row() -> None:
     assert list(scores["groups"]) == ["hat"]
     assert scores["groups"]["hat"]["rows"] == 2
     assert scores["groups"]["hat"]["confusion"] == [[1, 0], [0, 1]]
+
+
+def test_a_table_that_nobody_filled_in_judges_nothing() -> None:
+    labels = np.full((4, 43), UNKNOWN, dtype=np.int8)
+    with pytest.raises(DatasetError, match="of 4 tracklets no label is known"):
+        evaluate(predictions(MARS, np.full((4, 43), 0.5), labels))
 
 
 def test_a_confusion_matrix_counts_what_it_is_down_and_what_is_said_across() -> None:

@@ -40,6 +40,14 @@ def test_hashed_features_are_the_same_on_every_machine() -> None:
     np.testing.assert_allclose(feature.numpy(), expected, atol=1e-6)
 
 
+def test_hashed_features_tell_phrases_of_any_script_apart() -> None:
+    for red, blue in (("человек в красной куртке", "человек в синей куртке"), ("穿红色上衣", "穿蓝色上衣"),
+                      ("लाल कमीज़", "लीला कमीज़"), ("Jacke grün", "Jacke grau")):  # fmt: skip
+        features = hashed_text_features([red, blue], 64)
+        assert torch.allclose(features.norm(dim=1), torch.tensor(8.0)), red
+        assert not torch.allclose(features[0], features[1]), red
+
+
 def test_weights_without_a_text_tower_are_refused() -> None:
     with pytest.raises(CheckpointError, match="no text tower"):
         text_tower({"visual.proj": torch.zeros(2, 2)})

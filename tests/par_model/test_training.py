@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from par_model import load, save
+from par_model import VTFPAR, load, save
 from par_model.config import ModelConfig, Preprocessing
 from par_model.datasets import DatasetError, Picture, TrackletSet, open_dataset
 from par_model.datasets.parts import MAP_SIZE, PART_NAMES, UNKNOWN_PART, decode_maps, encode_maps
@@ -29,11 +30,14 @@ from par_model.training import ConfigError, Report, Run, load_run, train
 from par_model.training.augment import Augmenter, Draw, plain
 from par_model.training.batches import Batches
 from par_model.training.batches import load as load_batch
-from par_model.training.calibrate import best_threshold, fit_platt, fit_softmax, prior_shift
+from par_model.training.calibrate import best_threshold, calibrate, fit_platt, fit_softmax, prior_shift
 from par_model.training.config import Augmentation, Loss
+from par_model.training.config import Calibration as Fit
 from par_model.training.objective import Objective, part_weights
 from par_model.training.pictures import PictureStore
+from par_model.training.run import set_up
 from par_model.training.setup import build_model, hold_out
+from par_model.training.stage import StageRun
 from par_model.training.state import Average, Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -216,7 +220,8 @@ def test_nothing_is_fitted_where_that_is_asked_for(people: Path, tmp_path: Path)
     trained = torch.load(tmp_path / "best-1.pt", weights_only=True)
     model = load(path)
     assert torch.equal(model.head.norm.bias, trained["head.norm.bias"])
-    assert all(group.temperature == 1.0 and group.prior == () for group in model.schema.groups)
+    taught = [model.schema[name] for name in ("hat", "top color", "motion")]
+    assert all(group.temperature == 1.0 and group.prior == () for group in taught)
 
 
 def test_a_share_of_the_persons_can_be_held_out(people: Path, tmp_path: Path) -> None:
@@ -230,6 +235,8 @@ def test_a_share_of_the_persons_can_be_held_out(people: Path, tmp_path: Path) ->
     assert not {one.person for one in train_part} & {one.person for one in held_out}
     again = hold_out(TrackletSet(MARS, named.tracklets[::-1], named.problems), 0.3)[1]
     assert {one.key for one in again} == {one.key for one in held_out}
+    with pytest.raises(DatasetError, match=r"0\.01 of 32 persons sets 0 tracklets aside.* a larger share, or valid"):
+        hold_out(named, 0.01)
     with pytest.raises(DatasetError, match=r"does not tell whose it is"):
         train(tiny_run(people, tmp_path, data={"train": str(people / "train"), "held_out": 0.1}))
     with pytest.raises(ValidationError, match="either validation or held_out"):
@@ -247,6 +254,9 @@ def test_people_of_whom_nothing_is_known_do_not_judge(people: Path, tmp_path: Pa
         train(tiny_run(people, tmp_path / "run", data=data), report=Report(tmp_path, quiet=True))
     table.write_text("tracklet,hat\n0,yes\n")
     with pytest.raises(DatasetError, match="validation set has 1 tracklets; give two"):
+        train(tiny_run(people, tmp_path / "run", data=data), report=Report(tmp_path, quiet=True))
+    table.write_text("tracklet,hat\n0,maybe\n1,perhaps\n2,\n")
+    with pytest.raises(DatasetError, match=r"has 1 tracklets.*unknown value: 2; first .*labels\.csv:2: hat is 'maybe'"):
         train(tiny_run(people, tmp_path / "run", data=data), report=Report(tmp_path, quiet=True))
 
 
@@ -289,9 +299,115 @@ def test_a_run_of_an_earlier_version_goes_on(people: Path, tmp_path: Path) -> No
     run = tiny_run(people, tmp_path)
     path = train(run, report=Report(tmp_path, quiet=True))
     state = torch.load(tmp_path / "state.pt", weights_only=True)
-    del state["settings"]["data"]["held_out"], state["settings"]["stages"][0]["cached_features"]
+    del state["settings"]["data"]["held_out"], state["settings"]["stages"][0]["cached_features"], state["data"]
     torch.save(state, tmp_path / "state.pt")
     assert train(run, report=Report(tmp_path, quiet=True)) == path
+
+
+SHORT = {"name": "all", "learns": "all", "epochs": 1, "batch": 24, "rate": 0.01}
+
+
+def test_a_run_does_not_go_on_with_other_data(people: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    for number in range(4):
+        (mine / f"{number}").mkdir(parents=True)
+        cv2.imwrite(str(mine / f"{number}" / "0.jpg"), np.full((32, 16, 3), 40 * number, np.uint8))
+    table = mine / "labels.csv"
+    table.write_text("tracklet,hat\n0,yes\n1,no\n2,no\n3,yes\n")
+    run = tiny_run(
+        people, tmp_path / "run", data={"train": str(mine), "validation": str(people / "val")}, stages=[SHORT]
+    )
+    train(run, report=Report(tmp_path, quiet=True))
+    os.utime(mine / "0" / "0.jpg", (0, 0))
+    train(run, report=Report(tmp_path, quiet=True))
+    labels = table.read_text()
+    table.write_text(labels.replace("1,no", "1,yes"))
+    with pytest.raises(ConfigError, match=r"run on other data: .* give another out, or remove .*state\.pt"):
+        train(run, report=Report(tmp_path, quiet=True))
+    table.write_text(labels)
+    cv2.imwrite(str(mine / "0" / "0.jpg"), np.full((32, 16, 3), 200, np.uint8))
+    with pytest.raises(ConfigError, match="run on other data"):
+        train(run, report=Report(tmp_path, quiet=True))
+
+
+def test_a_damaged_state_is_named(people: Path, tmp_path: Path) -> None:
+    run = tiny_run(people, tmp_path, stages=[SHORT])
+    train(run, report=Report(tmp_path, quiet=True))
+    whole = (tmp_path / "state.pt").read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"nothing of ours"):
+        (tmp_path / "state.pt").write_bytes(content)
+        with pytest.raises(ConfigError, match=r"state\.pt is damaged .*; remove it to begin the run anew"):
+            train(run, report=Report(tmp_path, quiet=True))
+
+
+class Cut(Report):
+    """A report that ends the run after validation, before what it found is kept."""
+
+    def validated(self, row: dict[str, Any]) -> None:
+        raise Killed
+
+
+def test_a_stage_killed_when_its_time_was_up_is_judged_when_it_goes_on(people: Path, tmp_path: Path) -> None:
+    run = tiny_run(people, tmp_path, stages=[{**SHORT, "epochs": 50, "minutes": 1e-5}])
+    with pytest.raises(Killed):
+        train(run, report=Cut(tmp_path, quiet=True))
+    assert not (tmp_path / "best-0.pt").exists()
+    report = Report(tmp_path, quiet=True)
+    train(run, report=report)
+    assert [(row["epoch"], row["step"]) for row in report.rows] == [(1, 1)]
+
+
+def test_a_stage_that_the_clock_ends_leaves_no_gradients_to_the_next(people: Path, tmp_path: Path) -> None:
+    stage = {**SHORT, "learns": "backbone", "minutes": 1e-5, "accumulate": 4}
+    bench = set_up(tiny_run(people, tmp_path, stages=[stage]), Report(tmp_path, quiet=True))
+    stage_run = StageRun(bench, Progress(), {})
+    stage_run.run(lambda *progress, **parts: None)
+    assert stage_run.progress.step == 0
+    assert all(parameter.grad is None for parameter in stage_run.learner.parameters())
+
+
+def head_rows(model: VTFPAR, groups: list[str]) -> dict[str, Tensor]:
+    columns = [c for name in groups for c in range(MARS.slices[name].start, MARS.slices[name].stop)]
+    return {name: tensor[columns] for name, tensor in model.head.state_dict().items() if tensor.ndim}
+
+
+TAUGHT = ["hat", "motion", "top color"]
+UNTAUGHT = [name for name in MARS.group_names if name not in TAUGHT]
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_what_no_label_teaches_stays_as_the_start_knew_it(people: Path, tmp_path: Path, ema: float) -> None:
+    start = build_model(tiny_run(people, tmp_path), MARS, torch.full((43,), 0.3))
+    assert start.head.norm.running_mean is not None
+    torch.nn.init.normal_(start.head.norm.running_mean)
+    save(start, tmp_path / "start.safetensors")
+    stages = [{**SHORT, "ema": ema, "weight_decay": 0.5}, {**SHORT, "name": "again", "learns": "side", "ema": ema}]
+    out = tmp_path / "run"
+    run = tiny_run(people, out, model={"start": str(tmp_path / "start.safetensors")}, stages=stages)
+    with pytest.raises(Killed):
+        train(run, report=Fuse(out, 3))
+    model = load(train(run, report=Report(out, quiet=True)))
+    before = head_rows(start, UNTAUGHT)
+    assert before.keys() == {"weight", "bias", "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"}
+    for name, rows in head_rows(model, UNTAUGHT).items():
+        assert torch.equal(rows, before[name]), name
+    for name, rows in head_rows(model, TAUGHT).items():
+        assert not torch.isclose(rows, head_rows(start, TAUGHT)[name], rtol=1e-6).all(), name
+    assert [model.schema[name] for name in UNTAUGHT] == [MARS[name] for name in UNTAUGHT]
+
+
+def test_a_fresh_model_never_answers_what_no_label_taught_it_and_says_so(
+    people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schema = load(train(tiny_run(people, tmp_path, stages=[SHORT]), report=Report(tmp_path))).schema
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"no training label tells of {', '.join(UNTAUGHT)}: the model will abstain from them" in told
+    for logit in (-1000.0, 0.0, 1000.0):
+        logits = np.full((2, len(MARS.words)), -logit)
+        logits[:, schema.edges[:-1]] = logit
+        for answers in schema.labels(schema.probabilities(logits)):
+            assert all(answers[name].value is None for name in UNTAUGHT)
+            assert logit == 0.0 or answers["hat"].value is not None
 
 
 def test_a_run_goes_on_with_what_it_was_begun_with_or_not_at_all(people: Path, tmp_path: Path) -> None:
@@ -522,6 +638,82 @@ def test_augmentation_never_makes_one_colour_another(colour: str) -> None:
     assert (changed.mean(dim=(1, 3, 4)).argmax(dim=1) == channel).all()
 
 
+def test_recolouring_keeps_luma_within_the_range_and_says_whose_colours_are_gone() -> None:
+    picture = torch.full((200, 2, 3, 8, 4), 0.45)
+    picture[:, :, 0] = 0.55
+    luma = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+    augment = Augmenter(Augmentation(recolour_chance=0.5), (8, 4))
+    changed, whose = augment.recolour(picture, torch.Generator().manual_seed(0))
+    assert 70 < whose.sum() < 130
+    assert torch.equal(changed[~whose], picture[~whose])
+    assert torch.allclose((changed * luma).sum(2), (picture * luma).sum(2), atol=1e-5)
+    assert torch.equal(changed[:, 0], changed[:, 1]), "a tracklet stays one recording"
+    hues = (changed - (changed * luma).sum(2, keepdim=True))[whose][:, 0, :, 0, 0]
+    assert set(hues.argmax(dim=1).tolist()) == {0, 1, 2}
+    strength = hues.norm(dim=1) / hues.norm(dim=1).max()
+    assert strength.min() < 0.1, "down to gray"
+
+
+def test_of_recoloured_people_everything_but_colours_is_learnt(people: Path, tmp_path: Path) -> None:
+    def gradients(**augment: object) -> dict[str, float]:
+        stage = {"name": "all", "learns": "all", "epochs": 1, "batch": 16, "augment": augment}
+        bench = set_up(tiny_run(people, tmp_path / str(len(augment)), stages=[stage]), Report(tmp_path, quiet=True))
+        run = StageRun(bench, Progress(), {})
+        scores = torch.zeros(16, len(MARS.words), requires_grad=True)
+        run.forward = lambda images: scores + 0.0 * images.sum()
+        run._loss(next(iter(run.batches.epoch(0, 0))), torch.Generator().manual_seed(0)).backward()  # type: ignore[no-untyped-call]
+        assert scores.grad is not None
+        return {name: float(scores.grad[:, columns].abs().sum()) for name, columns in MARS.slices.items()}
+
+    kept, gone = gradients(), gradients(recolour_chance=1.0)
+    assert kept["top color"] > 0
+    assert kept["hat"] > 0
+    assert gone == {**kept, "top color": 0.0}
+
+
+def test_colours_that_are_no_group_are_told_before_anything_is_read(people: Path, tmp_path: Path) -> None:
+    stage = {
+        "name": "all",
+        "learns": "all",
+        "epochs": 1,
+        "augment": {"recolour_chance": 0.2, "colours": ["top colour"]},
+    }
+    with pytest.raises(ConfigError, match=r"stages\.0\.augment\.colours.*top color"):
+        set_up(tiny_run(people, tmp_path, stages=[stage]), Report(tmp_path, quiet=True))
+
+
+def test_a_chance_is_a_share() -> None:
+    for chances in ({"recolour_chance": 1.5}, {"blur_chance": -0.1}, {"flip": 2.0}):
+        with pytest.raises(ValidationError, match="than or equal to"):
+            Augmentation(**chances)
+
+
+def test_a_clip_of_other_sizes_is_refused(people: Path, tmp_path: Path) -> None:
+    import open_clip
+
+    sizes = {"image_size": 32, "layers": 2, "width": 64, "patch_size": 16}
+    words = {"context_length": 8, "vocab_size": 16, "width": 64, "heads": 1, "layers": 1}
+    (tmp_path / "small-clip.json").write_text(json.dumps({"embed_dim": 8, "vision_cfg": sizes, "text_cfg": words}))
+    open_clip.add_model_config(tmp_path / "small-clip.json")
+    torch.save(open_clip.create_model("small-clip").state_dict(), tmp_path / "clip.pt")
+
+    def built(**changes: Any) -> VTFPAR:
+        fitting = {"width": 64, "heads": 1, "depth": 2, "taps": [0, 2], "targets": [0, 1], "activation": "gelu"}
+        model = {
+            "preset": "paper",
+            "sizes": {**fitting, "image_size": [32, 32], **changes},
+            "clip": {"name": "small-clip", "pretrained": str(tmp_path / "clip.pt")},
+        }
+        return build_model(tiny_run(people, tmp_path, model=model), MARS, torch.full((43,), 0.5))
+
+    assert built().config.width == 64
+    for changes in ({"width": 128}, {"depth": 3}, {"stem": "conv"}):
+        with pytest.raises(
+            ConfigError, match=r"model\.clip: small-clip has another tower than model\.sizes say: tensor"
+        ):
+            built(**changes)
+
+
 def test_the_published_augmentation_moves_each_frame_by_itself_onto_black() -> None:
     picture = torch.full((4, 3, 3, 32, 16), 255, dtype=torch.uint8)
     settings = Augmentation(independent_frames=True, shift_pixels=4)
@@ -582,6 +774,17 @@ def test_few_answers_do_not_make_it_sure_of_itself() -> None:
     temperature, offset = fit_platt(np.array([-2.0, -1.5, -1, -0.8, -0.2, 0.3, 0.7, 1, 1.5, 2]), np.arange(10) > 4)
     assert temperature > 0.5
     assert 0.5 < 1 / (1 + np.exp(-(0.3 + offset) / temperature)) < 0.7
+
+
+def test_logits_that_hardly_differ_are_calibrated_to_finite_numbers() -> None:
+    for seed in (1, 18, 21, 24, 26):
+        generator = np.random.default_rng(seed)
+        wanted = np.eye(9)[np.where(generator.random(40) < 0.5, 3, 7)]
+        scores = generator.uniform(-2.0, 0.5, 9) + 0.003 * (generator.normal(size=(40, 9)) + 3.0 * wanted)
+        temperature, offsets = fit_softmax(scores, wanted)
+        assert 0.1 <= temperature <= 10.0
+        assert np.isfinite(offsets).all()
+        assert np.isfinite(fit_platt(scores[:, 3], wanted[:, 3] == 1)).all()
 
 
 def test_a_turned_picture_is_turned_and_not_slanted() -> None:
@@ -648,6 +851,17 @@ def test_a_group_with_one_answer_keeps_the_numbers_it_had(people: Path, tmp_path
     again = load(train(tiny_run(people, tmp_path / "again", stages=[stage], model=start), report=report))
     assert again.schema["motion"] == first.schema["motion"], "everybody walks"
     assert again.schema["top color"].temperature != first.schema["top color"].temperature
+
+
+@pytest.mark.parametrize(("share", "least"), [(0.99, 0.99), (0.004, 0.0)])
+def test_a_threshold_without_a_zone_about_it_is_never_out_of_reach(
+    small_model: VTFPAR, share: float, least: float
+) -> None:
+    labels = np.full((1000, 43), 2)
+    labels[:, MARS.slices["hat"].start] = np.arange(1000) < 1000 * share
+    calibrate(small_model, np.zeros((1000, 43), np.float32), labels, Fit(band=0.0, least=least))
+    group = small_model.schema["hat"]
+    assert 0.02 <= group.below == group.above <= 0.98
 
 
 def test_a_start_brings_its_numbers_and_the_schema_what_groups_mean(people: Path, tmp_path: Path) -> None:

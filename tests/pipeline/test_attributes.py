@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from par_model.schema import Schema, load_schema
+from par_model.training.calibrate import ABSTAINS
 from pipeline.attributes import AttributeState
 from pipeline.config import RecognitionConfig
 from pipeline.recognition import Reading
@@ -41,6 +42,18 @@ def test_a_sure_reading_is_shown_and_the_rest_stays_unknown(schema: Schema) -> N
     state.update(1, reading(schema, 0.0, hat=0.99, top_red=0.98))
     shown = {name: label.value for name, label in state.labels(1).items() if label.value is not None}
     assert shown == {"hat": schema["hat"].labels[1], "top color": "red"}
+
+
+def test_what_the_model_never_answers_keeps_nobody_from_being_settled(schema: Schema) -> None:
+    static = [group.name for group in schema.groups if group.dynamics == "static"]
+    untaught = schema.calibrated(dict.fromkeys(static[1:], ABSTAINS))
+    state = AttributeState(untaught)
+    for time in range(3):
+        state.update(
+            1, reading(untaught, float(time), **{untaught[static[0]].attributes[0].word.replace(" ", "_"): 0.99})
+        )
+    assert state.settled(1)
+    assert {name for name in static if state.labels(1)[name].value is not None} == {static[0]}
 
 
 def test_a_poor_look_does_not_make_a_label(schema: Schema) -> None:
