@@ -107,18 +107,18 @@ class AttributeState:
 
     def merge(self, track: int, into: int) -> None:
         """Give the evidence of `track` to `into`: they are the same person. Unknown tracks are no error."""
-        newer = self._beliefs.pop(track, None)
-        if newer is None:
+        other = self._beliefs.pop(track, None)
+        if other is None:
             return
-        older = self._beliefs.get(into)
-        if older is None:
-            self._beliefs[into] = newer
+        belief = self._beliefs.setdefault(into, other)
+        if belief is other:
             return
-        fade = 0.5 ** (max(newer.time - older.time, 0.0) / self._half_lives)
-        older.time = max(newer.time, older.time)
-        older.mass = older.mass * fade + newer.mass
-        older.evidence = [old * f + new for old, f, new in zip(older.evidence, fade, newer.evidence)]
-        self._decide(older)
+        now = max(belief.time, other.time)
+        fade, other_fade = (0.5 ** ((now - one.time) / self._half_lives) for one in (belief, other))
+        belief.time = now
+        belief.mass = belief.mass * fade + other.mass * other_fade
+        belief.evidence = [a * f + b * g for a, f, b, g in zip(belief.evidence, fade, other.evidence, other_fade)]
+        self._decide(belief)
 
     def forget(self, track: int) -> None:
         """Drop a track that ended."""

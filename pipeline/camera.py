@@ -37,7 +37,7 @@ class Presence:
     """When and how often somebody was seen, and read.
 
     gone: whether the tracker has let go of them; awaited: whether their end was put off once, to read them; box: where
-    they were last; velocity: of its middle, in pixels a second; also: numbers they bore until they were recognised.
+    they were last; velocity: of its middle, in pixels a second; also: other numbers they bore.
     """
 
     first_time: float
@@ -147,8 +147,9 @@ class CameraPipeline:
 
     def _recognise_returning(self, time: float, people: sv.Detections) -> None:
         """Give `people` the ids to show, and those who came back what was known of them."""
-        identities, ended, merged = self._identities, self.tracker.ended, self.tracker.merged
+        identities, ended = self._identities, self.tracker.ended
         shown: Callable[[int], int] = identities.display if identities else int
+        merged = {a: b for a, b in self.tracker.merged.items() if not self._met(shown(a), shown(b))}
         for track, other in merged.items():
             self._join(shown(track), shown(other))
         self._let_go(shown(track) for track in ended)
@@ -164,6 +165,11 @@ class CameraPipeline:
             self._join(track, display)
         if len(tracks):
             people.tracker_id = np.array([identities.display(track) for track in tracks.tolist()], dtype=int)
+
+    def _met(self, one: int, other: int) -> bool:
+        """Whether two numbers were in view together, so that they cannot be one person whatever their tracks say."""
+        a, b = self._presences.get(one), self._presences.get(other)
+        return a is not None and b is not None and a.first_time <= b.last_time and b.first_time <= a.last_time
 
     def _keep_looks(self, frame: Frame, people: sv.Detections) -> None:
         if self.beliefs is None and self._identities is None:
@@ -246,7 +252,9 @@ class CameraPipeline:
 
     def apply(self, reading: Reading) -> None:
         """Add a reading to what is believed of its person; one that comes after their end is dropped."""
-        track = reading.track if self._identities is None else self._identities.display(reading.track)
+        # It may have been asked for under a number that its person has given up.
+        bore = (person for person, presence in self._presences.items() if reading.track in presence.also)
+        track = reading.track if reading.track in self._presences else next(bore, reading.track)
         presence = self._presences.get(track)
         if presence is None or self.beliefs is None:
             return

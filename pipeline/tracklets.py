@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -141,14 +142,15 @@ class TrackletBuffer:
         return crop
 
     def join(self, track: int, into: int) -> None:
-        """The crops of `track` go on under the id `into`, whose best look is kept if it is the better one."""
-        newer, older = self.tracklets.pop(track, None), self.tracklets.get(into)
-        if newer is None:
+        """`track` goes on under the id `into`: with the crops of whichever was seen last, and the better best look."""
+        both = [one for one in (self.tracklets.get(into), self.tracklets.pop(track, None)) if one is not None]
+        if not both:
             return
-        newer.track = into
-        if older is not None and older.best_quality > newer.best_quality:
-            newer.best_quality, newer.best_box, newer.best_time = older.best_quality, older.best_box, older.best_time
-        self.tracklets[into] = newer
+        best = max(both, key=lambda one: one.best_quality)
+        last = max(both, key=lambda one: one.crops[-1].time if one.crops else -math.inf)
+        last.track = into
+        last.best_quality, last.best_box, last.best_time = best.best_quality, best.best_box, best.best_time
+        self.tracklets[into] = last
 
     def pop(self, track: int) -> Tracklet | None:
         """Forget a track that ended and return what was kept of it."""

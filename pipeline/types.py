@@ -127,7 +127,7 @@ class TrackSummary:
     """A track at its end: one line of tracks.jsonl.
 
     best_box, best_time: the best look at the person, None where no crop was good enough to keep.
-    also: numbers the person bore for a moment until they were recognised.
+    also: other numbers the person bore until they were recognised, mostly for a moment.
     """
 
     camera: str

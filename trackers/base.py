@@ -32,7 +32,7 @@ class Tracker(Protocol):
     """Ids that the last `update` ended; they never come back."""
 
     merged: dict[int, int]
-    """Those of `ended` whose people go on under an id that is in sight, and that id."""
+    """Those of `ended` whose people go on under another id, and that id; to be taken in order."""
 
     def update(self, detections: sv.Detections, timestamp: float, frame: np.ndarray | None = None) -> sv.Detections:
         """Advance to `timestamp` (seconds) and return the confirmed, visible people.

@@ -76,8 +76,10 @@ class Identities:
                 known.looks.add(looks[person])
             if beliefs and person in beliefs:
                 known.belief = beliefs[person]
+        for track, other in (merged or {}).items():
+            self._join(track, other)
         for track in ended:
-            self._end(track, missing=not merged or track not in merged)
+            self._end(track)
         for track, box in zip(tracks.tolist(), np.asarray(boxes, dtype=float)):
             known = self._known.setdefault(track, Known((time, box), (time, box)))
             _move(known, time, box)
@@ -110,10 +112,17 @@ class Identities:
         crowd = np.stack(seen) if seen else None
         return self.gallery.match(known.first[0], time, known.first[1], look, known.belief, crowd)
 
-    def _end(self, track: int, missing: bool) -> None:
+    def _join(self, track: int, other: int) -> None:
+        """`track` has ended, but its person goes on as `other`: nobody is missing."""
+        gone, known = self._known.pop(track, None), self._known.get(other)
+        if gone is not None and known is not None:
+            known.first = min(gone.first, known.first, key=lambda sight: sight[0])
+            known.met |= gone.met
+
+    def _end(self, track: int) -> None:
         known, display = self._known.pop(track, None), self._ids.of(track)
         self._ids.forget(track)
-        if self.gallery is None or known is None or not missing:
+        if self.gallery is None or known is None:
             return
         moment, box = known.last
         if known.looks.looks >= self.looks and moment - known.first[0] >= self.wait:

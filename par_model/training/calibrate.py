@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -52,6 +52,15 @@ def calibrate(model: VTFPAR, logits: np.ndarray, labels: np.ndarray, settings: C
     with torch.no_grad():
         model.head.norm.bias.add_(torch.from_numpy(offsets).to(model.head.norm.bias.device))
     model.schema = model.schema.calibrated(numbers)
+
+
+def taught_now(schema: Schema, fresh: Schema, untaught: Sequence[str]) -> dict[str, GroupNumbers]:
+    """The numbers in `fresh` of the groups that `schema` abstains from always and that are not `untaught` any more."""
+    return {
+        group.name: GroupNumbers(group.temperature, group.below, group.above, group.prior)
+        for group in fresh.groups
+        if group.name not in untaught and schema[group.name].temperature == ABSTAINS.temperature
+    }
 
 
 def answered_twice(wanted: np.ndarray) -> bool:

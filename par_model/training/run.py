@@ -11,11 +11,10 @@ import torch
 from pydantic import ValidationError
 
 from par_model.checkpoint import save
-from par_model.datasets import UNKNOWN
 from par_model.errors import SchemaError
 from par_model.runtimes import torch_device
 from par_model.schema import load_schema
-from par_model.training.calibrate import ABSTAINS, calibrate, check_marginals
+from par_model.training.calibrate import ABSTAINS, calibrate, check_marginals, taught_now
 from par_model.training.config import ConfigError, Run
 from par_model.training.objective import Objective
 from par_model.training.pictures import PictureStore
@@ -117,8 +116,10 @@ def set_up(run: Run, report: Report) -> Bench:
             store.hold_on(device)
     begun = run.model.start is not None
     report.problems(splits, begun=begun)
-    untaught = np.flatnonzero(begun & (splits.train.labels == UNKNOWN).all(axis=0))
-    return Bench(run, model, splits, *stores, device, report, KeptRows(model.head, untaught))
+    kept = [schema.slices[name] for name in splits.untaught] if begun else []
+    columns = np.concatenate([np.arange(len(schema.words))[part] for part in kept] or [np.zeros(0, np.int64)])
+    model.schema = model.schema.calibrated(taught_now(model.schema, schema, splits.untaught))
+    return Bench(run, model, splits, *stores, device, report, KeptRows(model.head, columns))
 
 
 def finish(bench: Bench, progress: Progress, path: Path) -> Path:

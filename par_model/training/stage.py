@@ -173,7 +173,7 @@ class StageRun:
         schema = self.bench.model.schema
         columns = torch.zeros(len(schema.words), dtype=torch.bool)
         for name in settings.colours:
-            columns[schema.slices[schema[name].name]] = True
+            columns[schema.slices[name]] = True
         return columns.to(self.bench.device)
 
     def _part_weights(self) -> Tensor | None:

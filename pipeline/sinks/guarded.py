@@ -65,7 +65,7 @@ class GuardedSink:
         self._closing = False
         self._completed = True
         self._sink: Sink | None = None
-        self._reported: tuple[type, int | None] | None = None
+        self._reported: tuple[type, int | str] | None = None
         self._thread = threading.Thread(target=self._run, name=f"sink {camera}/{name}", daemon=True)
         self._thread.start()
 
@@ -175,7 +175,7 @@ class GuardedSink:
             self._retry_at = time.monotonic() + pause
         text = redact(f"{self.name} failed: {type(error).__name__}: {error}")
         # The same failure over and over is news once, whatever the file is called each time.
-        kind = type(error), getattr(error.__cause__ or error, "errno", None)
+        kind = type(error), getattr(error.__cause__ or error, "errno", None) or text
         log.log(
             logging.DEBUG if kind == self._reported else logging.WARNING,
             f"{text}; its frames are dropped until it works again, and ended tracks wait",

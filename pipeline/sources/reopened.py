@@ -11,15 +11,15 @@ from pipeline.types import Frame
 class Reopened:
     """A recording that was looked at, closed, and is opened again to be read: a hundred cost no more than one.
 
-    open: opens it. Raises, here and when it is read, what `open` raises.
+    opening: opens it. Raises, here and when it is read, what that raises.
     """
 
-    def __init__(self, open: Callable[[], Source]) -> None:
-        probe = open()
+    def __init__(self, opening: Callable[[], Source]) -> None:
+        probe = opening()
         self.info = probe.info
         probe.close()
         self.warnings: list[str] = []
-        self._open = open
+        self._open = opening
         self._source: Source | None = None
 
     def __iter__(self) -> Iterator[Frame]:

@@ -30,7 +30,7 @@ from par_model.training import ConfigError, Report, Run, load_run, train
 from par_model.training.augment import Augmenter, Draw, plain
 from par_model.training.batches import Batches
 from par_model.training.batches import load as load_batch
-from par_model.training.calibrate import best_threshold, calibrate, fit_platt, fit_softmax, prior_shift
+from par_model.training.calibrate import ABSTAINS, best_threshold, calibrate, fit_platt, fit_softmax, prior_shift
 from par_model.training.config import Augmentation, Loss
 from par_model.training.config import Calibration as Fit
 from par_model.training.objective import Objective, part_weights
@@ -408,6 +408,17 @@ def test_a_fresh_model_never_answers_what_no_label_taught_it_and_says_so(
         for answers in schema.labels(schema.probabilities(logits)):
             assert all(answers[name].value is None for name in UNTAUGHT)
             assert logit == 0.0 or answers["hat"].value is not None
+
+
+def test_what_a_model_abstained_from_can_be_taught_later(people: Path, tmp_path: Path) -> None:
+    start = build_model(tiny_run(people, tmp_path), MARS, torch.full((43,), 0.3))
+    start.schema = MARS.calibrated({"hat": ABSTAINS, "gender": ABSTAINS})
+    save(start, tmp_path / "start.safetensors")
+    settings = {"model": {"start": str(tmp_path / "start.safetensors")}, "calibration": {"fit": False}}
+    run = tiny_run(people, tmp_path / "run", stages=[SHORT], **settings)
+    schema = load(train(run, report=Report(tmp_path, quiet=True))).schema
+    assert schema["hat"] == MARS["hat"]
+    assert (schema["gender"].below, schema["gender"].above) == (0.0, 1.0)
 
 
 def test_a_run_goes_on_with_what_it_was_begun_with_or_not_at_all(people: Path, tmp_path: Path) -> None:

@@ -141,6 +141,20 @@ def test_a_returning_person_keeps_what_was_known(schema: Schema) -> None:
     assert {label.value for label in state.labels(2).values()} == {None}
 
 
+def test_of_two_that_are_one_it_does_not_matter_which_goes_on(schema: Schema) -> None:
+    found = []
+    for track, into in ((2, 1), (1, 2)):
+        state = AttributeState(schema)
+        for time, word in ((0.0, "walking"), (0.5, "walking"), (6.0, "running")):
+            state.update(2 if time > 1 else 1, reading(schema, time, **{word: 0.95}))
+        state.merge(track, into)
+        found.append(state.labels(into))
+    assert found[0]["motion"].value == "running"
+    for name, label in found[0].items():
+        assert label.value == found[1][name].value
+        assert label.probability == pytest.approx(found[1][name].probability)
+
+
 def test_switched_off_groups_are_not_there(schema: Schema) -> None:
     state = AttributeState(schema.without(["gender", "age"]))
     assert not {"gender", "age"} & set(state.labels(1))

@@ -182,6 +182,73 @@ def test_a_reading_under_way_is_waited_for() -> None:
     assert track.readings == 1
 
 
+class Scripted:
+    """A tracker whose people are given by frame: ids in sight, ids that end, ids that go on as others."""
+
+    lost_seconds = 2.0
+
+    def __init__(self, frames: list[tuple[list[int], list[int], dict[int, int]]]) -> None:
+        self._frames = iter(frames)
+        self.ended: list[int] = []
+        self.merged: dict[int, int] = {}
+
+    def update(self, detections: sv.Detections, timestamp: float, frame: np.ndarray | None = None) -> sv.Detections:
+        ids, self.ended, self.merged = next(self._frames)
+        seen = cast(sv.Detections, detections[: len(ids)])
+        seen.tracker_id = np.array(ids)
+        return seen
+
+    def reset(self) -> None: ...
+
+
+def play(frames: list[tuple[list[int], list[int], dict[int, int]]], reattach: bool, wait: int = 0) -> CameraPipeline:
+    """A camera to whose model each request takes `wait` frames."""
+    schema = load_schema("mars")
+    pipeline = CameraPipeline(
+        "gate",
+        Scripted(frames),
+        TrackletBuffer(min_quality=0.0),
+        AttributeState(schema),
+        RecognitionConfig(),
+        identities=(lambda: Identities(Gallery(), looks=1)) if reattach else None,
+    )
+    under_way: list[tuple[int, Reading]] = []
+    for step, (ids, _, _) in enumerate(frames):
+        boxes = np.array([[40 + 70 * place, 40, 100 + 70 * place, 220] for place in range(len(ids))], np.float32)
+        found = sv.Detections(xyxy=boxes.reshape(-1, 4), confidence=np.full(len(ids), 0.9, np.float32))
+        frame = Frame("gate", step, step / RATE, np.zeros((240, 320, 3), np.uint8))
+        pipeline.observe(frame, found)
+        requests = pipeline.due(frame.time)
+        pipeline.claim(requests)
+        for request in requests:
+            looks = np.eye(4, dtype=np.float32)[request.track % 4]
+            probabilities = np.full(len(schema.words), 0.1, np.float32)
+            reading = Reading("gate", request.track, request.time, probabilities, 0.9, 1.0, looks)
+            under_way.append((step + wait, reading))
+        for due, reading in under_way:
+            if due == step:
+                pipeline.apply(reading)
+    return pipeline
+
+
+@pytest.mark.parametrize("reattach", [True, False])
+def test_a_reading_under_way_reaches_its_person_under_their_new_number(reattach: bool) -> None:
+    alone = [([2], [], {})] * 8 + [([1], [2], {2: 1})] + [([1], [], {})] * 2
+    pipeline = play(alone, reattach, wait=5)
+    [person] = pipeline.finish()
+    assert (person.track, person.also, person.readings) == (1, (2,), 1)
+
+
+@pytest.mark.parametrize("reattach", [True, False])
+def test_two_who_were_in_view_together_are_no_one_person(reattach: bool) -> None:
+    both = [([1, 2], [], {})] * 8 + [([1], [2], {2: 1})] + [([1], [], {})] * 8
+    pipeline = play(both, reattach)
+    assert [(one.track, one.also, one.frames) for one in pipeline.ended() + pipeline.finish()] in (
+        [(1, (), 17), (2, (), 8)],
+        [(2, (), 8), (1, (), 17)],
+    )
+
+
 @pytest.mark.parametrize("reattach", [True, False])
 def test_two_tracks_that_turn_out_to_be_one_person_are_one_record(reattach: bool) -> None:
     schema = load_schema("mars")

@@ -310,6 +310,8 @@ class Predictor:
 def test_weights_run_in_half_precision_on_a_gpu_where_that_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, precision: Any, bits: int | None
 ) -> None:
+    from ultralytics.cfg import DEFAULT_CFG_DICT
+
     model = Predictor()
     monkeypatch.setattr("pipeline.detectors.ultralytics._yolo", lambda path: model)
     monkeypatch.setattr("par_model.runtimes.torch_device", lambda device: device)
@@ -318,6 +320,7 @@ def test_weights_run_in_half_precision_on_a_gpu_where_that_is_asked_for(
     detector = create_detector(weights, backend="ultralytics", device=device, precision=precision)
     [found] = detector.detect([np.zeros((64, 64, 3), np.uint8)])
     assert model.options["quantize"] == bits
+    assert model.options.keys() <= DEFAULT_CFG_DICT.keys() | {"source"}
     np.testing.assert_allclose(found.xyxy, [[10, 10, 20, 40]])
 
 

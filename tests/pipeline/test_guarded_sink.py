@@ -121,6 +121,22 @@ def test_a_failure_is_news_once_whatever_the_file_is_called(caplog: pytest.LogCa
     assert [record.levelname for record in caplog.records].count("WARNING") == 1
 
 
+def test_another_failure_is_news_again(caplog: pytest.LogCaptureFixture) -> None:
+    def make() -> Sink:
+        raise OSError("the publishing process ended" if next(tries) < 3 else "the server rejects the password")
+
+    tries, counts = itertools.count(), Counter[str]()
+    with caplog.at_level(logging.WARNING, "sidewalk.sink"):
+        guard = GuardedSink("camera", "publish", make, counts, retry_seconds=0.02, retry_longest=0.02)
+        for index in range(20):
+            put(guard, index)
+            time.sleep(0.02)
+        guard.close()
+    first, second = caplog.messages
+    assert "the publishing process ended" in first
+    assert "rejects the password" in second
+
+
 def test_tracks_wait_for_the_end_of_a_pause_and_nothing_but_a_track_shows_that_it_is_over() -> None:
     counts, broken, written = Counter[str](), threading.Event(), []
     broken.set()

@@ -61,6 +61,28 @@ def test_a_backlog_of_our_own_is_not_the_networks(now: list[float]) -> None:
     assert lateness(now, [0.0] * 8, work=0.3) == [0.0] * 8
 
 
+@pytest.mark.parametrize("gap", [1.5, 3.0, 8.0])
+def test_a_camera_whose_clock_stood_still_is_not_taken_for_a_slow_decoder(now: list[float], gap: float) -> None:
+    reader = Reader(cast(Any, None), cast(Any, None), DamageLog())
+    reader._outbox = cast(Any, SimpleNamespace(dropped=Counter()))
+    options = ReaderOptions("http://camera/", "tcp", "newest", 1.0, 1.0, 1.0, 0, None, 0.0)
+    stream = SimpleNamespace(codec_context=SimpleNamespace(name="mjpeg"))
+
+    def demux(_: object) -> Iterator[Any]:
+        for number in range(2000):
+            # Time stamps go on as if the gap had not been; now and then two packets come at once.
+            now[0] += gap if number == 100 else 0.0 if number % 40 == 39 else 0.2 if number % 40 == 0 else 0.1
+            yield SimpleNamespace(size=1, pts=number, time_base=Fraction(1, 10), is_keyframe=number % 50 == 0)
+
+    decoded = 0
+    for packet, arrival, _ in reader._packets(cast(Any, SimpleNamespace(demux=demux)), cast(Any, stream), options):
+        stamp = reader._clock.stamp(packet.pts / 10, arrival)
+        decoded += 1
+    assert decoded > 1900
+    assert now[0] - stamp < 0.3
+    assert reader._clock.repairs == 1
+
+
 def test_a_folder_of_the_same_name_where_it_is_started_is_no_part_of_the_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

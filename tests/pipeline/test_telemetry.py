@@ -160,6 +160,7 @@ def test_a_terminal_that_is_gone_costs_nobody_anything(tmp_path: Path, error: OS
     assert "down" in (tmp_path / "events.jsonl").read_text()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to stand for a full disk")
 def test_a_full_disk_costs_log_lines_and_no_words(capsys: pytest.CaptureFixture[str]) -> None:
     shown = io.StringIO()
     with live_logging(Path("/dev/full"), Console(file=shown)):

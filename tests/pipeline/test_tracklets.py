@@ -119,3 +119,17 @@ def test_blur_lowers_sharpness() -> None:
     flat = np.full((128, 64, 3), 127, dtype=np.uint8)
     assert sharpness(sharp) == 1.0
     assert sharpness(flat) == 0.3
+
+
+@pytest.mark.parametrize(("track", "into"), [(1, 2), (2, 1)])
+def test_of_two_that_are_one_the_newer_crops_and_the_better_look_stay(track: int, into: int) -> None:
+    buffer = TrackletBuffer(min_quality=0.0)
+    buffer.add(frame(0.0), person((50, 20, 150, 230)))  # the larger, and so the better
+    for step in range(3):
+        buffer.add(frame(2.0 + step), person((100, 50, 150, 120), track=2))
+    buffer.join(track, into)
+    [tracklet] = buffer.tracklets.values()
+    assert tracklet.track == into
+    assert [crop.time for crop in tracklet.crops] == [2.0, 3.0, 4.0]
+    assert tracklet.fresh == 3
+    assert tracklet.best_time == 0.0
