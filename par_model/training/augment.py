@@ -22,8 +22,8 @@ def plain(pictures: Tensor, size: tuple[int, int]) -> Tensor:
 class Augmenter:
     """Turns stored pictures into a training batch: box jitter, flip, light, colour cast, blur, noise, erasing.
 
-    Colours are cast and dimmed, but red stays red: hues are turned by `recolour` alone, which tells whose. `lateral`
-    has no side, so mirroring keeps the labels. size: (height, width) of the result in pixels.
+    Colours are cast and dimmed but hues are never rotated, so that red stays red. `lateral` has no side, so
+    mirroring keeps the labels. size: (height, width) of the result in pixels.
     """
 
     def __init__(self, settings: Augmentation, size: tuple[int, int]) -> None:
@@ -52,29 +52,6 @@ class Augmenter:
         grid = _grid(theta.flatten(0, 1), cells)
         cut = F.grid_sample(maps.flatten(0, 1)[:, None].float(), grid, "nearest", "border", align_corners=False)
         return self._change(pictures, theta, draw), cut[:, 0].to(torch.uint8).view(*maps.shape[:2], *cells)
-
-    def recolour(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Some tracklets with every hue turned by one angle and paled by one factor, down to gray; luma stays.
-
-        images: (B, T, 3, h, w) RGB in [0, 1]. Returns them and (B,) bool, whose colours say nothing any more.
-        """
-        draw = Draw(generator, images.shape[0], images.shape[1], images.device)
-        chosen = (draw.uniform() < self.settings.recolour_chance)[:, 0]
-        angle, kept = 2.0 * math.pi * draw.uniform()[chosen, 0], draw.uniform()[chosen, 0]
-        if not bool(chosen.any()):
-            return images, chosen
-        # Rotation about the gray axis (Rodrigues); luma is taken out of what turns and put back.
-        axis = images.new_full((3,), 3.0**-0.5)
-        cross = torch.linalg.cross(torch.eye(3, device=images.device), axis.expand(3, 3))
-        eye, luma = torch.eye(3, device=images.device), images.new_tensor([[0.299, 0.587, 0.114]]).expand(3, 3)
-        turn = angle.cos()[:, None, None] * eye + angle.sin()[:, None, None] * cross
-        turn = turn + (1.0 - angle.cos())[:, None, None] * torch.outer(axis, axis)
-        matrix = luma + kept[:, None, None] * (eye - luma) @ turn @ (eye - luma)
-        planes = images[chosen].movedim(2, 1).flatten(2)
-        turned = (matrix @ planes).view(len(matrix), 3, images.shape[1], *images.shape[3:]).movedim(1, 2)
-        images = images.clone()
-        images[chosen] = turned.clamp_(0.0, 1.0)
-        return images, chosen
 
     def _change(self, pictures: Tensor, theta: Tensor, draw: Draw) -> Tensor:
         x = self._geometry(plain(pictures, (pictures.shape[3], pictures.shape[4])), theta, draw)

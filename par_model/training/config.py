@@ -85,9 +85,8 @@ class Augmentation(Section):
     some are underexposed at most, as at night. cast: some have up to 1 + cast times the temperature and tint. haze:
     share of light that comes from a veil of a brightness of 0.25 to 0.95, its channels apart by veil_tint. crush: up to
     this brightness all turns black. shadows: what a channel is brighter or darker throughout, as where black levels are
-    badly set. *_chance: probabilities. recolour_chance: hues turned and paled, down to gray as of infrared cameras, so
-    that things are told by their shape as well; the groups named in `colours` are then unknown. independent_frames: the
-    published augmentation instead, a border of `shift_pixels`, random crop and mirroring per frame.
+    badly set. *_chance: probabilities. independent_frames: the published augmentation instead, a border of
+    `shift_pixels`, random crop and mirroring per frame.
     """
 
     flip: Chance = 0.5
@@ -119,8 +118,6 @@ class Augmentation(Section):
     noise: float = 0.04
     erase_chance: Chance = 0.15
     erase: float = 0.3
-    recolour_chance: Chance = 0.0
-    colours: tuple[str, ...] = ("top color", "bottom color")
     independent_frames: bool = False
     shift_pixels: int = 10
 

@@ -86,11 +86,6 @@ def set_up(run: Run, report: Report) -> Bench:
             Objective(stage.loss, schema, splits.ratio)
         except SchemaError as error:
             raise ConfigError(f"stages.{number}.loss: {error}") from error
-        if stage.augment is not None and stage.augment.recolour_chance:
-            try:
-                _ = [schema[name] for name in stage.augment.colours]
-            except SchemaError as error:
-                raise ConfigError(f"stages.{number}.augment.colours: {error}") from error
     model = build_model(run, schema, splits.ratio).to(device)
     size = model.config.image_size
     moves = any(stage.augment is not None and not stage.augment.independent_frames for stage in run.stages)

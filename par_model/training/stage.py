@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from par_model.datasets import UNKNOWN, DatasetError
+from par_model.datasets import DatasetError
 from par_model.metrics import argmax_scores
 from par_model.model import VTFPAR
 from par_model.schedule import learning_rate
@@ -105,7 +105,6 @@ class StageRun:
         self.augment = (
             None if self.stage.augment is None else Augmenter(self.stage.augment, bench.model.config.image_size)
         )
-        self.colours = self._colours()
         self.part_weights = self._part_weights()
         self.forward = self._forward()
         self.optimizer = self._optimizer()
@@ -164,17 +163,6 @@ class StageRun:
         with torch.no_grad():
             classifier.bias.copy_(log_odds(self.bench.splits.ratio))
         return classifier.to(self.bench.device)
-
-    def _colours(self) -> Tensor | None:
-        """(A,) bool: the columns of which a recoloured picture tells nothing; None where none is recoloured."""
-        settings = self.stage.augment
-        if settings is None or not settings.recolour_chance:
-            return None
-        schema = self.bench.model.schema
-        columns = torch.zeros(len(schema.words), dtype=torch.bool)
-        for name in settings.colours:
-            columns[schema.slices[name]] = True
-        return columns.to(self.bench.device)
 
     def _part_weights(self) -> Tensor | None:
         if not self.stage.loss.parts:
@@ -270,10 +258,6 @@ class StageRun:
         else:
             maps = load_maps(bench.pictures, batch, bench.device)
             images, maps = self.augment.with_maps(pictures, maps, (CELLS * grid[0], CELLS * grid[1]), generator)
-        targets = batch.targets.to(bench.device)
-        if self.augment is not None and self.colours is not None:
-            images, recoloured = self.augment.recolour(images, generator)
-            targets = torch.where(recoloured[:, None] & self.colours, UNKNOWN, targets)
         images = bench.normalise(images)
         half = bench.settings.precision == "bf16"
         with attention_of(bench.device, half), torch.autocast(bench.device.type, torch.bfloat16, enabled=half):
@@ -282,6 +266,7 @@ class StageRun:
             else:
                 taps = self.features.load(batch, bench.device)
                 output = bench.model.from_taps(images.flatten(0, 1), taps, images.shape[:2])
+        targets = batch.targets.to(bench.device)
         if maps is None or self.part_weights is None:
             return self.objective(output, targets)
         logits, scores = output
