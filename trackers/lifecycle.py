@@ -104,22 +104,18 @@ class ArrayTracker:
                 if seen[old] == self._clock or not (kept[old] and kept[new]):  # taken over, or ended, just now
                     continue
                 in_turn = born[new] > seen[old]
-                if hits[old] <= hits[new]:
-                    kept[old] = False
-                    self._note(ids[old], ids[new], in_turn)
-                elif in_turn:
-                    self._note(ids[new], ids[old], in_turn)
+                gone, stays = (old, new) if hits[old] <= hits[new] else (new, old)
+                if gone == new and not in_turn:
+                    continue
+                kept[gone] = False
+                if in_turn and ids[new] > 0:
+                    self.merged[int(ids[gone])] = int(ids[stays])
+                if gone == new:
                     identity = ids[old], born[old], hits[old] + hits[new]
                     self._tracks[old], self._states[:, :, old] = self._tracks[new], self._states[:, :, new]
                     ids[old], born[old], hits[old] = identity
                     owner[owner == new] = old
-                    kept[new] = False
         return kept
-
-    def _note(self, gone: int, kept: int, in_turn: bool) -> None:
-        """Tell that the person shown as `gone` goes on as `kept`, where that is sure."""
-        if in_turn and gone > 0 and kept > 0:
-            self.merged[int(gone)] = int(kept)
 
     def _duplicates(self, lost: np.ndarray, in_sight: np.ndarray) -> Iterator[tuple[int, int]]:
         """Pairs of rows, of those lost and those in sight, that are two tracks of one person."""

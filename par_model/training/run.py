@@ -111,10 +111,11 @@ def set_up(run: Run, report: Report) -> Bench:
             store.hold_on(device)
     begun = run.model.start is not None
     report.problems(splits, begun=begun)
-    kept = [schema.slices[name] for name in splits.untaught] if begun else []
-    columns = np.concatenate([np.arange(len(schema.words))[part] for part in kept] or [np.zeros(0, np.int64)])
+    kept = np.zeros(len(schema.words), dtype=bool)
+    for name in splits.untaught if begun else ():
+        kept[schema.slices[name]] = True
     model.schema = model.schema.calibrated(taught_now(model.schema, schema, splits.untaught))
-    return Bench(run, model, splits, *stores, device, report, KeptRows(model.head, columns))
+    return Bench(run, model, splits, *stores, device, report, KeptRows(model.head, kept))
 
 
 def finish(bench: Bench, progress: Progress, path: Path) -> Path:

@@ -76,7 +76,7 @@ class KeptRows:
     """The rows of a head that a run must leave as they are: those of attributes that none of its labels teaches.
 
     Batch statistics of the people it sees would move what the head says of these, and weight decay shrink it.
-    head: each of its tensors has one row an attribute; columns: (K,) int64, the attributes meant.
+    head: each of its tensors has one row an attribute; columns: (A,) bool, the attributes meant.
     """
 
     def __init__(self, head: nn.Module, columns: np.ndarray) -> None:

@@ -130,11 +130,10 @@ class SegmentSink:
     def close(self, completed: bool = True) -> None:
         writer, self._writer = self._writer, None
         file, self._file = self._file, None
-        try:
+        if file is None:
+            return
+        with file:
             if writer is not None:
                 writer.close()
-        finally:
-            if file is not None:
-                file.close()
         if writer is not None:
             finish(self._path, completed)

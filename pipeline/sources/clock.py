@@ -9,6 +9,10 @@ EPOCH = system.time() - system.monotonic()
 
 JUMP_SECONDS = 2.0
 """A time stamp that moves this much further than the wall clock has jumped."""
+IMPLAUSIBLE_LAG = 5.0
+"""Seconds by which a packet that had to be waited for can hardly be late: its time stamp is made up."""
+STEADY_LAG, STEADY_SECONDS = 0.5, 2.0
+"""Seconds of a lag, and for how long it lasts, that is taken for the camera's clock and not for the network."""
 DRIFT = 2e-4
 """Seconds a second by which a camera's clock may lag; crystals are good to a twentieth of a thousandth."""
 NOTABLE = 0.5
@@ -44,6 +48,7 @@ class CaptureClock:
     def __init__(self, not_before: float = float("-inf")) -> None:
         self.repairs = 0
         self._offset: float | None = None
+        self._late_since: float | None = None
         self._last_pts: float | None = None
         self._last_arrival = 0.0
         self._last_time = not_before
@@ -52,6 +57,7 @@ class CaptureClock:
         """Forget the camera's clock, as after a reconnection; time itself still never runs backwards."""
         self._offset = None
         self._last_pts = None
+        self._late_since = None
 
     def stamp(self, pts: float | None, arrival: float) -> float:
         """Capture time of a frame in epoch seconds.
@@ -70,10 +76,19 @@ class CaptureClock:
         self._last_time = time
         return time
 
-    def distrust(self) -> None:
-        """Begin anew: the camera's time stamps do not keep the pace of time."""
-        self.repairs += 1
-        self.restart()
+    def watch(self, lag: float, arrival: float, waited_for: bool) -> None:
+        """Begin anew where a packet's lag tells that the camera's time stamps do not keep the pace of time.
+
+        What a network held back comes in a burst; where packet after packet is late and yet has to be waited for, the
+        camera's clock stood still. arrival: epoch seconds.
+        """
+        if lag < STEADY_LAG:
+            self._late_since = None
+        elif waited_for:
+            self._late_since = arrival if self._late_since is None else self._late_since
+            if lag > IMPLAUSIBLE_LAG or arrival - self._late_since > STEADY_SECONDS:
+                self.repairs += 1
+                self.restart()
 
     def lag(self, pts: float | None, arrival: float) -> float:
         """Seconds by which a frame came later than the promptest frame of late would have."""

@@ -34,10 +34,6 @@ LEFTOVER_SECONDS = 0.5
 """When a connection ends, frames that wait are kept for so long."""
 AT_ONCE_SECONDS = 0.002
 """A packet that was there within this time had been waiting."""
-IMPLAUSIBLE_LAG = 5.0
-"""Seconds by which a packet that had to be waited for can hardly be late: its time stamp is made up."""
-STEADY_LAG, STEADY_SECONDS = 0.5, 2.0
-"""Seconds of a lag, and for how long it lasts, that is taken for the camera's clock and not for the network."""
 UNTIMED = {"mpjpeg", "mjpeg", "h264", "hevc"}
 """Formats without time stamps: FFmpeg counts frames, 25 a second."""
 
@@ -184,7 +180,6 @@ class Reader:
         # FFmpeg's parser gives an RTP picture out when the first bytes of the next one come.
         held_back = is_rtsp(options.url) and stream.codec_context.name in ("h264", "hevc")
         previous: float | None = None
-        late_since: float | None = None
         catching_up = False
         packets = container.demux(stream)
         while True:
@@ -210,15 +205,7 @@ class Reader:
             self._late = min(self._late, lag) if at_once else lag
             # What was read to find out about the stream comes at once, and where losses fell in it is not known.
             self._lossy_start = self._lossy_start and at_once
-            # What a network held back comes in a burst; where packet after packet is late and yet has to be waited
-            # for, the camera's clock stood still.
-            if lag < STEADY_LAG:
-                late_since = None
-            elif not at_once:
-                late_since = came if late_since is None else late_since
-                if lag > IMPLAUSIBLE_LAG or came - late_since > STEADY_SECONDS:
-                    self._clock.distrust()
-                    late_since = None
+            self._clock.watch(lag, came, waited_for=not at_once)
             if catching_up and packet.is_keyframe and (lag < options.max_lag / 3 or not at_once):
                 catching_up = False
             elif lag > options.max_lag and at_once and options.policy == "newest":

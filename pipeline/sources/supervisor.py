@@ -216,8 +216,10 @@ class CameraSupervisor:
             # A reader that crashed took its last counts along; numbers that were given out are not given again.
             received = max(self._now.received, self._next_number)
             lost = received - (self._health.delivered - self._delivered) - sum(self._now.dropped.values())
-            last = replace(self._now, received=received, dropped=_with_lost(self._now.dropped, lost))
-            self._past, self._now, self._next_number = _sum(self._past, last), Counts(), 0
+            self._past = _sum(self._past, replace(self._now, received=received))
+            if lost > 0:
+                self._past = _sum(self._past, Counts(dropped={"connection_lost": lost}))
+            self._now, self._next_number = Counts(), 0
             self._delivered = self._health.delivered
         watch = ConnectionWatch(self.options, self._stall_timeout)
         try:
@@ -303,10 +305,6 @@ class CameraSupervisor:
             reader, self._reader = self._reader, None
         if reader is not None:
             reader.abandon()
-
-
-def _with_lost(dropped: dict[str, int], lost: int) -> dict[str, int]:
-    return {**dropped, "connection_lost": dropped.get("connection_lost", 0) + lost} if lost > 0 else dropped
 
 
 def _sum(first: Counts, second: Counts) -> Counts:

@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -105,19 +106,25 @@ def test_a_failing_sink_is_made_anew_after_a_pause_and_what_came_between_is_coun
     assert sinks[-1].closed == [True]
 
 
-def test_a_failure_is_news_once_whatever_the_file_is_called(caplog: pytest.LogCaptureFixture) -> None:
-    def make() -> Sink:
-        number = next(names)
-        raise SidewalkError(f"overlay-{number}.mp4: cannot be written") from OSError(28, "No space left on device")
-
-    names, counts = itertools.count(), Counter[str]()
+def errors_of(make: Callable[[], Sink], caplog: pytest.LogCaptureFixture) -> int:
+    """Puts twenty frames to a sink that cannot be made; how often that was tried."""
+    counts = Counter[str]()
     with caplog.at_level(logging.DEBUG, "sidewalk.sink"):
         guard = GuardedSink("camera", "disk", make, counts, retry_seconds=0.02, retry_longest=0.02)
         for index in range(20):
             put(guard, index)
             time.sleep(0.02)
         guard.close()
-    assert counts["errors"] > 3
+    return counts["errors"]
+
+
+def test_a_failure_is_news_once_whatever_the_file_is_called(caplog: pytest.LogCaptureFixture) -> None:
+    def make() -> Sink:
+        number = next(names)
+        raise SidewalkError(f"overlay-{number}.mp4: cannot be written") from OSError(28, "No space left on device")
+
+    names = itertools.count()
+    assert errors_of(make, caplog) > 3
     assert [record.levelname for record in caplog.records].count("WARNING") == 1
 
 
@@ -125,14 +132,9 @@ def test_another_failure_is_news_again(caplog: pytest.LogCaptureFixture) -> None
     def make() -> Sink:
         raise OSError("the publishing process ended" if next(tries) < 3 else "the server rejects the password")
 
-    tries, counts = itertools.count(), Counter[str]()
-    with caplog.at_level(logging.WARNING, "sidewalk.sink"):
-        guard = GuardedSink("camera", "publish", make, counts, retry_seconds=0.02, retry_longest=0.02)
-        for index in range(20):
-            put(guard, index)
-            time.sleep(0.02)
-        guard.close()
-    first, second = caplog.messages
+    tries = itertools.count()
+    errors_of(make, caplog)
+    first, second = (record.message for record in caplog.records if record.levelname == "WARNING")
     assert "the publishing process ended" in first
     assert "rejects the password" in second
 
