@@ -21,14 +21,17 @@ class CropFeature:
     first: (L, N, D) the crop's part in the temporal side network as the first of a window, one for each of L taps.
     later: (L, N, D) its part as any other frame.
     appearance: (K,) float32 of unit length; the inner product of two compares two crops.
+    mirrored: the same of the crop's mirror image, where that is read too.
     """
 
     tokens: Array
     first: Array
     later: Array
     appearance: np.ndarray
+    mirrored: CropFeature | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes this crop keeps alive."""
-        return int(sum(a.nbytes for a in (self.tokens, self.first, self.later, self.appearance)))
+        own = int(sum(a.nbytes for a in (self.tokens, self.first, self.later, self.appearance)))
+        return own + (self.mirrored.nbytes if self.mirrored is not None else 0)

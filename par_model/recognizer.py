@@ -12,7 +12,7 @@ from par_model.config import ModelConfig
 from par_model.features import CropFeature
 from par_model.loading import Backend, load_runtime
 from par_model.preprocess import CropBatch
-from par_model.runtimes import Runtime, Storage, Window
+from par_model.runtimes import MirrorRuntime, Runtime, Storage, Window
 from par_model.schema import Decision, Schema
 
 
@@ -58,6 +58,7 @@ class Recognizer:
         threads: int | None = None,
         storage: Storage = "auto",
         batch: int = 32,
+        mirror: bool = False,
         unproven: bool = False,
     ) -> Recognizer:
         """A recogniser from a checkpoint, a folder of exported graphs, or `default`, the weights that ship.
@@ -66,13 +67,16 @@ class Recognizer:
         backend: `auto` takes, on a CPU, graphs that lie beside the checkpoint and pass their parity check
         (OpenVINO, else ONNX Runtime), and PyTorch otherwise.
         threads: CPU threads, None for the backend's choice. storage: `fp16` halves what a crop keeps; `auto` does so
-        on a GPU. unproven: run graphs whose parity check failed or is missing.
+        on a GPU. mirror: read every crop's mirror image too and average the logits, at twice the cost; not for
+        attributes that have a left and a right. unproven: run graphs whose parity check failed or is missing.
 
         Raises CheckpointError, GraphError, ParityError or DeviceError, each one line.
         """
         runtime, config, schema = load_runtime(
             path, device, backend=backend, threads=threads, storage=storage, unproven=unproven
         )
+        if mirror:
+            runtime = MirrorRuntime(runtime)
         return cls(runtime, config, schema, without=without, batch=batch)
 
     def encode(self, crops: Sequence[np.ndarray]) -> list[CropFeature]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -135,6 +136,36 @@ class GraphRuntime:
                     later[i, t - 1] = feature.later
         feeds = {"tokens": tokens, "first": first, "later": later, "lengths": lengths, "columns": columns}
         return self.head.run(feeds)["logits"].astype(np.float32, copy=False)
+
+
+class MirrorRuntime:
+    """Another runtime, asked twice: of every crop and of its mirror image, which has the same attributes.
+
+    The two answers' logits are averaged, and their appearances: at twice the cost, what hung on chance counts less.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.device, self.backend = runtime.device, runtime.backend
+
+    def encode(self, crops: np.ndarray) -> list[CropFeature]:
+        straight = self._runtime.encode(crops)
+        mirrored = self._runtime.encode(np.ascontiguousarray(crops[:, :, ::-1]))
+        return [
+            replace(one, mirrored=other, appearance=_mean_direction(one, other))
+            for one, other in zip(straight, mirrored)
+        ]
+
+    def decide(self, windows: Sequence[Window], columns: np.ndarray) -> np.ndarray:
+        mirrored = [[feature.mirrored for feature in window if feature.mirrored is not None] for window in windows]
+        logits: np.ndarray = (self._runtime.decide(windows, columns) + self._runtime.decide(mirrored, columns)) / 2
+        return logits
+
+
+def _mean_direction(one: CropFeature, other: CropFeature) -> np.ndarray:
+    total = one.appearance + other.appearance
+    direction: np.ndarray = total / max(float(np.linalg.norm(total)), 1e-12)
+    return direction
 
 
 def split_features(parts: Sequence[np.ndarray], appearance: np.ndarray) -> list[CropFeature]:

@@ -203,6 +203,7 @@ def load_recognizer(config: Config) -> Recognizer | None:
         config.recognition.model,
         device=config.recognition.device,
         backend=config.recognition.backend,
+        mirror=config.recognition.mirror,
         without=config.recognition.without,
         threads=config.threads,
     )

@@ -58,6 +58,8 @@ class RecognitionConfig(Section):
     model: str = "default"
     device: str = "auto"
     backend: Backend = "auto"
+    mirror: bool = False
+    """Read mirror images too: fewer mistakes at twice the cost of recognition."""
     new_crops: int = Field(2, ge=1)
     """Fresh crops that make a person due for another reading."""
     interval: float = Field(0.8, ge=0)

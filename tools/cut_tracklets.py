@@ -87,20 +87,20 @@ def write_pictures(source: Source, chosen: dict[str, np.ndarray], out: Path) -> 
     """Write OUT/NAME/FRAME.jpg of every chosen box, or nothing: raises SidewalkError where a frame is missing."""
     import cv2
 
-    wanted: dict[int, list[tuple[str, np.ndarray]]] = {}
+    wanted: dict[int, list[tuple[str, int, np.ndarray]]] = {}
     for name, rows in chosen.items():
-        for row, box in zip(rows, pixel_corners(rows), strict=True):
-            wanted.setdefault(int(row[FRAME]), []).append((name, box))
+        for number, (row, box) in enumerate(zip(rows, pixel_corners(rows), strict=True)):
+            wanted.setdefault(int(row[FRAME]), []).append((name, number, box))
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".cutting-") as folder:
         for name in chosen:
             (Path(folder) / name).mkdir()
         for frame in source:
-            number = frame.index + 1
-            for name, box in wanted.pop(number, []):
-                crop = crop_person(frame.image, box)
+            place = frame.index + 1
+            for name, number, box in wanted.pop(place, []):
+                crop = crop_person(frame.image, box, number)
                 encoded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 98])[1]
-                (Path(folder) / name / f"{number:06d}.jpg").write_bytes(encoded.tobytes())
+                (Path(folder) / name / f"{place:06d}.jpg").write_bytes(encoded.tobytes())
             if not wanted:
                 break
         if wanted:

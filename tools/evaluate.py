@@ -42,6 +42,9 @@ def evaluate(
     root: Annotated[Path | None, typer.Option(help="Where the pictures of a public pickle lie.")] = None,
     split: Annotated[str | None, typer.Option(help="Only this split of the data set.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many tracklets.")] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Read mirror images too, as recognition.mirror does.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first problem of the data.")] = False,
@@ -58,7 +61,7 @@ def evaluate(
     console = Console()
     try:
         check_threshold(protocol.value, threshold)
-        recognizer = Recognizer.load(checkpoint, device, threads=threads)
+        recognizer = Recognizer.load(checkpoint, device, threads=threads, mirror=mirror)
         schema = recognizer.schema
         found = open_dataset(data, schema, labels=labels, tracks=tracks, root=root, split=split, strict=strict)
         found = found.first(limit)

@@ -25,6 +25,10 @@ class Batch:
     frames: np.ndarray
     targets: Tensor
 
+    def twice(self) -> Batch:
+        """Every tracklet once more, after all others."""
+        return Batch(np.tile(self.rows, 2), np.tile(self.frames, (2, 1)), self.targets.repeat(2, 1))
+
 
 class Batches:
     """Shuffled batches of `frames` ordered, evenly spread pictures a tracklet; a last batch of one is left out.

@@ -129,6 +129,8 @@ class Loss(Section):
     smoothing: share of a label given to the other classes; only of cross_entropy.
     group_weights: times a group's cross_entropy, 1 where not named.
     parts: what of a person each cell of a picture shows; only of a `backbone` stage, on data with part maps.
+    consistency: each tracklet is seen twice, changed twice at random, and how far the two answers to a question lie
+    apart (Jensen-Shannon divergence, as in AugMix, Hendrycks et al. 2020) counts so much.
     """
 
     weighted_bce: float = 0.0
@@ -136,6 +138,7 @@ class Loss(Section):
     smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
     group_weights: dict[str, float] = {}
     parts: Annotated[float, Field(ge=0.0)] = 0.0
+    consistency: Annotated[float, Field(ge=0.0)] = 0.0
 
 
 class Stage(Section):
@@ -176,6 +179,12 @@ class Stage(Section):
         plain_boxes = self.augment is not None and not self.augment.independent_frames
         if self.loss.parts and not (self.learns == "backbone" and plain_boxes):
             raise ValueError("loss.parts needs learns: backbone and augment without independent_frames")
+        return self
+
+    @model_validator(mode="after")
+    def _views_differ(self) -> Stage:
+        if self.loss.consistency and self.augment is None:
+            raise ValueError("loss.consistency needs augment, or both views of a tracklet are the same")
         return self
 
     @model_validator(mode="after")

@@ -44,6 +44,21 @@ class Objective:
             return scores.new_zeros(())
         return self.settings.parts * F.cross_entropy(scores.float(), maps.long(), weights, ignore_index=UNKNOWN_PART)
 
+    def consistency(self, logits: Tensor) -> Tensor:
+        """How far two views of the same tracklets are answered apart. logits: (2 B, A), first views before second ones.
+
+        Over groups the sum, over tracklets the mean of the Jensen-Shannon divergence in nats. Returns a scalar.
+        """
+        total = logits.new_zeros((), dtype=torch.float32)
+        for group in self.schema.groups:
+            scores = logits[:, self.schema.slices[group.name]].float()
+            if group.kind == "binary":
+                scores = F.pad(scores, (1, 0))
+            one, other = scores.softmax(dim=1).chunk(2)
+            apart = _entropy((one + other) / 2) - (_entropy(one) + _entropy(other)) / 2
+            total = total + apart.mean()
+        return self.settings.consistency * total
+
     def _cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Over groups the sum, over the rows where a group is known the mean, in nats a question."""
         total = logits.new_zeros(())
@@ -61,6 +76,11 @@ class Objective:
             weight = self.settings.group_weights.get(group.name, 1.0)
             total = total + weight * (losses * known).sum() / known.sum().clamp(min=1)
         return total
+
+
+def _entropy(shares: Tensor) -> Tensor:
+    """shares: (B, C). (B,) in nats."""
+    return -(shares * shares.clamp(min=1e-7).log()).sum(dim=1)
 
 
 class FrameClassifier(nn.Module):

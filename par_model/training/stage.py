@@ -250,6 +250,8 @@ class StageRun:
     def _loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """What the stage minimises, of one batch whose pictures `generator` changes."""
         bench, grid = self.bench, self.bench.model.config.grid
+        if self.stage.loss.consistency:
+            batch = batch.twice()
         pictures, maps = load(bench.pictures, batch, bench.device), None
         if self.augment is None:
             images = plain(pictures, bench.model.config.image_size)
@@ -267,10 +269,13 @@ class StageRun:
                 taps = self.features.load(batch, bench.device)
                 output = bench.model.from_taps(images.flatten(0, 1), taps, images.shape[:2])
         targets = batch.targets.to(bench.device)
-        if maps is None or self.part_weights is None:
-            return self.objective(output, targets)
-        logits, scores = output
-        return self.objective(logits, targets) + self.objective.parts(scores, maps[:, 0], self.part_weights)
+        logits, scores = output if self.part_weights is not None else (output, None)
+        loss = self.objective(logits, targets)
+        if self.stage.loss.consistency:
+            loss = loss + self.objective.consistency(logits)
+        if scores is not None and maps is not None and self.part_weights is not None:
+            loss = loss + self.objective.parts(scores, maps[:, 0], self.part_weights)
+        return loss
 
     def _update(self) -> None:
         factor = self._rate()

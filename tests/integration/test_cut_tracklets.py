@@ -58,11 +58,11 @@ def test_windows_of_people_well_seen_become_a_data_set(clip: Path, tmp_path: Pat
         for first, frames in ((1, (1, 17, 34, 50)), (51, (51, 67, 84, 100)))
         for frame in frames
     ]
-    crop = cv2.imread(str(out / "street-0001-000051" / "000067.jpg"))
-    # The file counts from 1: the box begins at 100, 40, and grows by a twentieth on each side.
-    assert crop.shape == (176, 56, 3)
-    assert np.abs(crop[0, 0].astype(int) - [2 * 67, (100 - 3) // 2, 40 - 8]).max() <= 2
-    assert np.abs(crop[-1, -1].astype(int) - [2 * 67, (150 + 2) // 2, 200 + 7]).max() <= 2
+    crop = cv2.imread(str(out / "street-0001-000051" / "000051.jpg"))
+    # The file counts from 1: the box begins at 100, 40, and grows by a fiftieth on each side.
+    assert crop.shape == (168, 52, 3)
+    assert np.abs(crop[0, 0].astype(int) - [2 * 51, (100 - 1) // 2, 40 - 4]).max() <= 2
+    assert np.abs(crop[-1, -1].astype(int) - [2 * 51, (150 + 1) // 2, 200 + 3]).max() <= 2
     assert (out / "street-1.png").is_file()
     with (out / "labels.csv").open() as file:
         rows = list(csv.DictReader(file))

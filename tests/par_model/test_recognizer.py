@@ -63,6 +63,24 @@ def test_probabilities_are_those_of_the_logits_at_the_groups_temperature_and_pri
     assert labels[0].keys() == set(recognizer.schema.group_names)
 
 
+def test_mirror_images_are_read_too_where_asked(checkpoint: Path, recognizer: Recognizer) -> None:
+    mirroring = Recognizer.load(checkpoint, "cpu", mirror=True, batch=4)
+    crops = random_crops(6)
+    straight, turned = recognizer.encode(crops), recognizer.encode([crop[:, ::-1] for crop in crops])
+    both = mirroring.encode(crops)
+    windows = [slice(0, 6), slice(2, 4)]
+    expected = (recognizer.logits([straight[w] for w in windows]) + recognizer.logits([turned[w] for w in windows])) / 2
+    np.testing.assert_allclose(mirroring.logits([both[window] for window in windows]), expected, atol=1e-5)
+    assert np.linalg.norm(both[0].appearance) == pytest.approx(1.0, abs=1e-5)
+    assert both[0].appearance @ straight[0].appearance == pytest.approx(
+        both[0].appearance @ turned[0].appearance, abs=1e-4
+    )
+    assert both[0].nbytes > 2 * straight[0].nbytes - straight[0].appearance.nbytes
+    # Whoever looks in a mirror looks the same to it.
+    again = mirroring.encode([crop[:, ::-1] for crop in crops])
+    np.testing.assert_allclose(mirroring.logits([again]), mirroring.logits([both]), atol=1e-5)
+
+
 def test_batches_of_any_size(checkpoint: Path) -> None:
     recognizer = Recognizer.load(checkpoint, "cpu", batch=4)
     assert recognizer.encode([]) == []

@@ -628,6 +628,46 @@ def test_pictures_without_part_maps_take_no_part_in_their_loss() -> None:
         part_weights(maps[1].numpy())
 
 
+def test_answers_count_as_apart_by_how_far_two_views_of_a_person_are_told_apart() -> None:
+    objective = Objective(Loss(consistency=2.0), MARS, torch.full((43,), 0.5))
+    one = torch.randn(3, 43, generator=torch.Generator().manual_seed(0))
+    other = torch.randn(3, 43, generator=torch.Generator().manual_seed(1))
+    assert float(objective.consistency(torch.cat([one, one]))) == pytest.approx(0.0, abs=1e-5)
+    apart = objective.consistency(torch.cat([one, other]))
+    assert float(apart) == pytest.approx(float(objective.consistency(torch.cat([other, one]))), rel=1e-5)
+    assert float(apart) > 0.1
+    # Sure of the opposite: log 2 for a binary group, log 2 for a one-of group, whatever its number of words.
+    hat, pose = MARS.slices["hat"].start, MARS.slices["pose"].start
+    sure = torch.zeros(2, 43)
+    sure[0, hat], sure[1, hat] = 90.0, -90.0
+    sure[0, pose], sure[1, pose + 1] = 90.0, 90.0
+    assert float(objective.consistency(sure)) == pytest.approx(2.0 * 2.0 * np.log(2.0), rel=1e-4)
+
+
+@pytest.mark.parametrize("learns", ["backbone", "all"])
+def test_a_stage_that_asks_for_consistency_sees_everybody_twice(people: Path, tmp_path: Path, learns: str) -> None:
+    seen: list[Tensor] = []
+    loss = {"consistency": 1.0, "parts": 1.0 if learns == "backbone" else 0.0}
+    stage = {"name": "views", "learns": learns, "epochs": 1, "batch": 8, "loss": loss}
+    bench = set_up(tiny_run(people, tmp_path / learns, stages=[stage]), Report(tmp_path / learns, quiet=True))
+    stage_run = StageRun(bench, Progress(), {})
+    forward = stage_run.forward
+
+    def watched(images: Tensor) -> Any:
+        seen.append(images)
+        return forward(images)
+
+    stage_run.forward = watched
+    stage_run.run(lambda *progress, **parts: None)
+    assert all(len(images) == 16 and not torch.equal(images[:8], images[8:]) for images in seen)
+
+
+def test_consistency_needs_views_that_differ(people: Path, tmp_path: Path) -> None:
+    stage = {"name": "side", "learns": "side", "epochs": 1, "augment": None, "loss": {"consistency": 1.0}}
+    with pytest.raises(ValueError, match="needs augment"):
+        tiny_run(people, tmp_path, stages=[stage])
+
+
 def test_a_rare_part_counts_more_in_all_but_not_by_the_cell_alone() -> None:
     weights = part_weights(np.repeat([0, 1], [990, 10]).astype(np.uint8))
     assert weights[1] / weights[0] == pytest.approx(99**0.5, rel=1e-3)

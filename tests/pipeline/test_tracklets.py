@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import supervision as sv
 
-from pipeline.tracklets import TrackletBuffer, box_quality, crop_person, even_indices, hidden_share, sharpness
+from pipeline.tracklets import (
+    SHIFTS,
+    TrackletBuffer,
+    box_quality,
+    crop_person,
+    even_indices,
+    hidden_share,
+    sharpness,
+)
 from pipeline.types import Frame
 
 
@@ -112,6 +120,18 @@ def test_crops_stay_inside_the_picture() -> None:
     image = np.zeros((100, 80, 3), dtype=np.uint8)
     assert crop_person(image, (-10, -10, 200, 200)).shape == (100, 80, 3)
     assert crop_person(image, (79, 99, 80, 100)).size > 0
+
+
+def test_a_persons_crops_are_cut_in_turn_a_little_aside() -> None:
+    picture = np.broadcast_to(np.arange(320, dtype=np.uint8)[None, :, None], (240, 320, 3)).copy()
+    lefts = [int(crop_person(picture, (100, 40, 200, 200), number)[0, 0, 0]) for number in range(6)]
+    assert lefts == [98, 103, 93, 103, 93, 98]
+    assert np.allclose(np.mean(SHIFTS, axis=0), 0.0)
+    buffer = TrackletBuffer(spacing=1.0, min_quality=0.0)
+    for time, score in ((0.0, 0.9), (1.0, 0.3), (1.5, 0.9), (2.5, 0.9)):  # the third replaces the second
+        buffer.add(Frame("gate", int(10 * time), time, picture), person((100, 40, 200, 200), score=score))
+    assert [crop.time for crop in buffer.tracklets[1].crops] == [0.0, 1.5, 2.5]
+    assert [int(crop.image[0, 0, 0]) for crop in buffer.tracklets[1].crops] == [98, 103, 93]
 
 
 def test_blur_lowers_sharpness() -> None:
