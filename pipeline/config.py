@@ -59,7 +59,7 @@ class RecognitionConfig(Section):
     device: str = "auto"
     backend: Backend = "auto"
     mirror: bool = False
-    """Read mirror images too: fewer mistakes at twice the cost of recognition."""
+    """Read mirror images too: truer probabilities at twice the cost; not for attributes with a left and a right."""
     new_crops: int = Field(2, ge=1)
     """Fresh crops that make a person due for another reading."""
     interval: float = Field(0.8, ge=0)
