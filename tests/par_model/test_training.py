@@ -689,6 +689,38 @@ def test_augmentation_never_makes_one_colour_another(colour: str) -> None:
     assert (changed.mean(dim=(1, 3, 4)).argmax(dim=1) == channel).all()
 
 
+def test_a_chance_is_a_share() -> None:
+    for chances in ({"erase_chance": 1.5}, {"blur_chance": -0.1}, {"flip": 2.0}):
+        with pytest.raises(ValidationError, match="than or equal to"):
+            Augmentation(**chances)
+
+
+def test_a_clip_of_other_sizes_is_refused(people: Path, tmp_path: Path) -> None:
+    import open_clip
+
+    sizes = {"image_size": 32, "layers": 2, "width": 64, "patch_size": 16}
+    words = {"context_length": 8, "vocab_size": 16, "width": 64, "heads": 1, "layers": 1}
+    (tmp_path / "small-clip.json").write_text(json.dumps({"embed_dim": 8, "vision_cfg": sizes, "text_cfg": words}))
+    open_clip.add_model_config(tmp_path / "small-clip.json")
+    torch.save(open_clip.create_model("small-clip").state_dict(), tmp_path / "clip.pt")
+
+    def built(**changes: Any) -> VTFPAR:
+        fitting = {"width": 64, "heads": 1, "depth": 2, "taps": [0, 2], "targets": [0, 1], "activation": "gelu"}
+        model = {
+            "preset": "paper",
+            "sizes": {**fitting, "image_size": [32, 32], **changes},
+            "clip": {"name": "small-clip", "pretrained": str(tmp_path / "clip.pt")},
+        }
+        return build_model(tiny_run(people, tmp_path, model=model), MARS, torch.full((43,), 0.5))
+
+    assert built().config.width == 64
+    for changes in ({"width": 128}, {"depth": 3}, {"stem": "conv"}):
+        with pytest.raises(
+            ConfigError, match=r"model\.clip: small-clip has another tower than model\.sizes say: tensor"
+        ):
+            built(**changes)
+
+
 def test_the_published_augmentation_moves_each_frame_by_itself_onto_black() -> None:
     picture = torch.full((4, 3, 3, 32, 16), 255, dtype=torch.uint8)
     settings = Augmentation(independent_frames=True, shift_pixels=4)
