@@ -151,21 +151,17 @@ class MirrorRuntime:
     def encode(self, crops: np.ndarray) -> list[CropFeature]:
         straight = self._runtime.encode(crops)
         mirrored = self._runtime.encode(np.ascontiguousarray(crops[:, :, ::-1]))
-        return [
-            replace(one, mirrored=other, appearance=_mean_direction(one, other))
-            for one, other in zip(straight, mirrored)
-        ]
+        features = []
+        for one, other in zip(straight, mirrored):
+            both = one.appearance + other.appearance
+            both /= max(float(np.linalg.norm(both)), 1e-12)
+            features.append(replace(one, mirrored=other, appearance=both))
+        return features
 
     def decide(self, windows: Sequence[Window], columns: np.ndarray) -> np.ndarray:
-        mirrored = [[feature.mirrored for feature in window if feature.mirrored is not None] for window in windows]
+        mirrored = [[cast(CropFeature, feature.mirrored) for feature in window] for window in windows]
         logits: np.ndarray = (self._runtime.decide(windows, columns) + self._runtime.decide(mirrored, columns)) / 2
         return logits
-
-
-def _mean_direction(one: CropFeature, other: CropFeature) -> np.ndarray:
-    total = one.appearance + other.appearance
-    direction: np.ndarray = total / max(float(np.linalg.norm(total)), 1e-12)
-    return direction
 
 
 def split_features(parts: Sequence[np.ndarray], appearance: np.ndarray) -> list[CropFeature]:

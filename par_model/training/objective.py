@@ -29,13 +29,18 @@ class Objective:
             _ = schema[name]
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """logits: (B, A); targets: (B, A) of 0, 1 and 2 for unknown. Returns a scalar."""
+        """logits: (B, A); targets: (B, A) of 0, 1 and 2 for unknown. Returns a scalar.
+
+        Where `consistency` is asked for, the second half are other views of the first.
+        """
         logits = logits.float()
         total = logits.new_zeros(())
         if self.settings.weighted_bce:
             total = total + self.settings.weighted_bce * weighted_bce(logits, targets, self.ratio)
         if self.settings.cross_entropy:
             total = total + self.settings.cross_entropy * self._cross_entropy(logits, targets)
+        if self.settings.consistency:
+            total = total + self.consistency(logits)
         return total
 
     def parts(self, scores: Tensor, maps: Tensor, weights: Tensor) -> Tensor:

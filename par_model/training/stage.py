@@ -269,13 +269,10 @@ class StageRun:
                 taps = self.features.load(batch, bench.device)
                 output = bench.model.from_taps(images.flatten(0, 1), taps, images.shape[:2])
         targets = batch.targets.to(bench.device)
-        logits, scores = output if self.part_weights is not None else (output, None)
-        loss = self.objective(logits, targets)
-        if self.stage.loss.consistency:
-            loss = loss + self.objective.consistency(logits)
-        if scores is not None and maps is not None and self.part_weights is not None:
-            loss = loss + self.objective.parts(scores, maps[:, 0], self.part_weights)
-        return loss
+        if maps is None or self.part_weights is None:
+            return self.objective(output, targets)
+        logits, scores = output
+        return self.objective(logits, targets) + self.objective.parts(scores, maps[:, 0], self.part_weights)
 
     def _update(self) -> None:
         factor = self._rate()
